@@ -1,0 +1,18 @@
+"""The map of the house: how much labelled data does a text classifier need?
+
+A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one:
+
+    prepare    source -> clean training pool, validation, test; how much they leak
+    subsample  training pool -> a subset, nested in every larger one of the same seed
+    train      one subset, one seed, one method -> one model
+    evaluate   one model -> predictions and scores on validation and test
+    report     one experiment -> figures, tables, report.html
+
+The folders are rooms with one job each; imports run downwards only:
+
+    reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
+    engine     tokens, model, training loop, prediction      (torch, transformers, peft)
+    corpus     sources, cleaning, partition, leaks, subsets  (numpy, pandas; datasets for the Hub)
+    scoring    predictions -> numbers and intervals          (numpy, scipy)
+    foundation params, paths, files, splits, errors          (numpy, pandas, ruamel.yaml)
+"""

@@ -1,0 +1,1 @@
+"""Texts and labels, before any model sees them."""

@@ -1,0 +1,1 @@
+"""The only room that knows torch, transformers and peft."""

@@ -1,0 +1,32 @@
+"""Where everything lies, relative to the repository's root."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
+
+SOURCES = Path("data/sources")
+
+POOL = Path("data/prepared/pool.parquet")
+VALIDATION = Path("data/prepared/validation.parquet")
+TEST = Path("data/prepared/test.parquet")
+DATA_CARD = Path("data/prepared/card.json")
+SUBSET = Path("data/subset/train.parquet")
+MODEL = Path("data/model")
+HISTORY = Path("data/history.csv")
+COST = Path("data/cost.json")
+TEST_PREDICTIONS = Path("data/predictions/test.parquet")
+VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
+
+POOL_METRICS = Path("metrics/pool.json")
+SUBSET_METRICS = Path("metrics/subset.json")
+SCORES = Path("metrics/scores.json")
+COST_METRICS = Path("metrics/cost.json")
+
+HISTORY_PLOT = Path("plots/history.csv")
+CONFUSION_PLOT = Path("plots/confusion.csv")
+LEARNING_CURVE_PLOT = Path("plots/learning_curve.json")
+LOSS_FIGURE = Path("plots/loss.pdf")
+ACCURACY_FIGURE = Path("plots/acc.pdf")
+CONFUSION_FIGURE = Path("plots/confusion.png")
+REPORT_PAGE = Path("plots/report.html")

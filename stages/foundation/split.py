@@ -1,0 +1,63 @@
+"""Labelled texts on their way from stage to stage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.foundation.errors import StudyError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """N labelled texts and the names of their classes."""
+
+    row_ids: NDArray[np.int64]  # (N,) row number in the source's split, from 0
+    sentences: list[str]  # N texts
+    labels: NDArray[np.int64]  # (N,) class index
+    label_names: tuple[str, ...]  # name of each class index
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, whether or not each occurs."""
+        return len(self.label_names)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """The rows at these positions, in this order."""
+        return type(self)(
+            row_ids=self.row_ids[rows],
+            sentences=[self.sentences[row] for row in rows],
+            labels=self.labels[rows],
+            label_names=self.label_names,
+        )
+
+
+def write_split(path: Path, split: Split) -> None:
+    """Write a split as Parquet: row_id, label, sentence; the label names travel in its metadata."""
+    frame = pd.DataFrame({"row_id": split.row_ids, "label": split.labels, "sentence": split.sentences})
+    frame.attrs["label_names"] = list(split.label_names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(path, index=False)
+
+
+def read_split(path: Path) -> Split:
+    """Read what `write_split` wrote.
+
+    Raises:
+        StudyError: If the file is missing.
+    """
+    if not path.is_file():
+        raise StudyError(f"{path} is missing; run `dvc repro`")
+    frame = pd.read_parquet(path)
+    return Split(
+        row_ids=frame["row_id"].to_numpy(np.int64),
+        sentences=frame["sentence"].tolist(),
+        labels=frame["label"].to_numpy(np.int64),
+        label_names=tuple(frame.attrs["label_names"]),
+    )

@@ -1,0 +1,78 @@
+"""Run a page as a program."""
+
+import errno
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.files import read_yaml
+
+TRACEBACK = "STUDY_TRACEBACK"  # environment variable: any value shows where a complaint comes from
+
+
+def run_stage(name: str, main: Callable[[], None]) -> None:
+    """Run a stage's `main`; what a person can mend becomes one line and exit code 1.
+
+    DVC hashes a stage's inputs after it has run. An input that was edited meanwhile would be recorded
+    with the result of the old one, so such a run is refused (treeverse/dvc#11058).
+
+    Args:
+        name: The stage's name in dvc.yaml.
+        main: Loads, does, saves.
+    """
+    try:
+        before = _inputs_digest(name)
+        main()
+        if _inputs_digest(name) != before:
+            raise StudyError(
+                "params.yaml, the code or the data changed while it ran, so the result is not recorded; "
+                "run it again (`dvc exp run --temp` works on a copy that edits cannot reach)"
+            )
+    except (StudyError, OSError) as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        sys.exit(f"{name}: {_one_line(error)}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted, nothing was recorded")
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; make room and run the same command again, finished stages are kept"
+    return " ".join(str(error).split())
+
+
+def _inputs_digest(name: str) -> str:
+    """Digest of the params file and of every declared dependency, by content."""
+    stage = read_yaml(paths.PIPELINE)["stages"][name]
+    variables = read_yaml(paths.PARAMS)
+    digest = hashlib.sha256(repr([_value(variables, key) for key in stage.get("params", [])]).encode())
+    for dependency in stage.get("deps", []):
+        for file in _files(Path(_filled(dependency, variables))):
+            digest.update(str(file).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _value(tree: Any, key: str) -> Any:
+    for name in key.split("."):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
+
+
+def _filled(dependency: str, variables: dict[str, Any]) -> str:
+    """A dependency with DVC's `${key}` filled in from params.yaml."""
+    for name, value in variables.items():
+        dependency = dependency.replace(f"${{{name}}}", str(value))
+    return dependency
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return [path] if path.is_file() else []
