@@ -1,7 +1,7 @@
 """What a person can mend, said in one line.
 
-    StudyError      the input asks for something this study cannot do
-    └── ParamsError     ... and the fault lies in params.yaml
+StudyError      the input asks for something this study cannot do
+└── ParamsError     ... and the fault lies in params.yaml
 """
 
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,17 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         sys.exit(f"{name}: {_one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted, nothing was recorded")
+
+
+def require_free_space(mebibytes: int) -> None:
+    """Refuse to begin a long stage whose result would not fit on the disk.
+
+    Raises:
+        StudyError: If less is free.
+    """
+    free = shutil.disk_usage(Path.cwd()).free // 2**20
+    if free < mebibytes:
+        raise StudyError(f"only {free} MiB are free on the disk, {mebibytes} MiB are needed; make room first")
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,36 @@
+"""The training log, a row per epoch."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stages.foundation.files import write_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Epoch:
+    """One pass over the training rows."""
+
+    epoch: int  # from 1
+    train_loss: float  # nats, mean over the pass, dropout on, while the weights move
+    val_loss: float  # nats, after the pass
+    train_accuracy: float  # fraction, as train_loss
+    val_accuracy: float  # fraction
+    learning_rate: float  # after the last step of the pass
+
+
+def write_history(path: Path, history: list[Epoch]) -> None:
+    """Write one CSV row per epoch, columns named as the fields of `Epoch`."""
+    write_text(path, pd.DataFrame([asdict(epoch) for epoch in history]).to_csv(index=False))
+
+
+def read_history(path: Path) -> list[Epoch]:
+    """Read what `write_history` wrote, to the last bit."""
+    rows = pd.read_csv(path).to_dict(orient="records")
+    return [Epoch(**row) for row in rows]
+
+
+def best_epoch(history: list[Epoch]) -> Epoch:
+    """The epoch with the lowest validation loss, the first of equals: the one that training keeps."""
+    return min(history, key=lambda epoch: epoch.val_loss)

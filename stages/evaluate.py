@@ -1,0 +1,63 @@
+"""Score the model of one experiment on validation and test, and publish what Git keeps.
+
+Reads   data/model/, data/prepared/, data/subset/, data/history.csv, data/cost.json
+Writes  data/predictions/, metrics/scores.json, metrics/cost.json, plots/history.csv, plots/confusion.csv,
+        plots/learning_curve.json
+"""
+
+from stages.engine.classifier import load_classifier
+from stages.engine.history import best_epoch, read_history
+from stages.engine.params import EvaluateView
+from stages.engine.predict import predict_logits, tokenized
+from stages.foundation import paths
+from stages.foundation.files import read_json, write_json, write_text
+from stages.foundation.log import say
+from stages.foundation.params import read_params
+from stages.foundation.split import read_split
+from stages.foundation.stage import run_stage
+from stages.scoring.classification import score
+from stages.scoring.predictions import write_confusion, write_predictions
+from stages.scoring.table import learning_curve_point, score_table
+
+
+def main() -> None:
+    """Predict with the kept epoch, once; the test split chooses nothing."""
+    params = read_params("evaluate", EvaluateView).evaluate
+    classifier = load_classifier(paths.MODEL)
+
+    scores = {}
+    for name, source, target in (
+        ("test", paths.TEST, paths.TEST_PREDICTIONS),
+        ("val", paths.VALIDATION, paths.VALIDATION_PREDICTIONS),
+    ):
+        split = read_split(source)
+        logits = predict_logits(classifier, tokenized(classifier, split), params.batch_size)
+        scores[name] = score(logits, split.labels, confidence_level=params.confidence_level)
+        write_predictions(target, split, logits)
+        if name == "test":
+            write_confusion(paths.CONFUSION_PLOT, split, logits)
+
+    train_rows = len(read_split(paths.SUBSET))
+    record = classifier.record
+    history = read_history(paths.HISTORY)
+    outcome = {
+        "best_epoch": best_epoch(history).epoch,
+        "epochs_run": len(history),
+        "trainable_parameters": record.trainable_parameters,
+        "total_parameters": record.total_parameters,
+        "trainable_percent": 100 * record.trainable_parameters / record.total_parameters,
+        "precision_used": record.precision,
+    }
+    write_json(paths.SCORES, score_table(scores, train_rows) | outcome)
+    write_json(paths.LEARNING_CURVE_PLOT, [learning_curve_point(scores["test"], train_rows)])
+    write_json(paths.COST_METRICS, read_json(paths.COST))
+    write_text(paths.HISTORY_PLOT, paths.HISTORY.read_text(encoding="utf-8"))
+    accuracy = scores["test"].accuracy
+    say(
+        f"test accuracy {accuracy.value:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}] "
+        f"on {accuracy.num_examples:,} rows, after {train_rows:,} training rows"
+    )
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", main)

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.engine.tokens import pad, shuffled_batches, sorted_batches, tokenize
+
+
+def test_padding_goes_to_the_longest_text_of_the_batch():
+    batch = pad([[5, 6, 7], [8]], 0)
+
+    assert batch.input_ids.tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_tokenising_adds_special_tokens_and_cuts_long_texts(tiny_classifier):
+    tokenizer = tiny_classifier.tokenizer
+
+    short, long = tokenize(tokenizer, ["Good film", "good " * 50], 6)
+
+    assert tokenizer.convert_ids_to_tokens(short) == ["[CLS]", "good", "film", "[SEP]"]
+    assert len(long) == 6
+    assert tokenizer.convert_ids_to_tokens(long)[-1] == "[SEP]"
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=300),
+    batch_size=st.integers(1, 40),
+    bucket_batches=st.integers(1, 8),
+    seed=st.integers(0, 5),
+)
+@settings(deadline=None)
+def test_an_epoch_holds_every_row_once_in_full_batches(lengths, batch_size, bucket_batches, seed):
+    batches = shuffled_batches(
+        np.array(lengths),
+        batch_size=batch_size,
+        bucket_batches=bucket_batches,
+        generator=np.random.default_rng(seed),
+    )
+
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    sizes = sorted(map(len, batches), reverse=True)
+    assert all(size == batch_size for size in sizes[:-1])
+
+
+def test_epochs_differ_and_seeds_repeat():
+    lengths = np.random.default_rng(0).integers(3, 50, size=640)
+
+    def epochs(seed):
+        generator = np.random.default_rng(seed)
+        draw = [shuffled_batches(lengths, batch_size=32, bucket_batches=4, generator=generator) for _ in range(2)]
+        return [np.concatenate(batches).tolist() for batches in draw]
+
+    first, second = epochs(1)
+    assert first != second
+    assert epochs(1) == [first, second]
+    assert epochs(2) != [first, second]
+
+
+@pytest.mark.parametrize("bucket_batches", [4, 16])
+def test_bucketing_saves_most_of_the_padding(bucket_batches):
+    lengths = np.random.default_rng(0).integers(3, 50, size=4096)
+
+    def padded_tokens(bucket):
+        batches = shuffled_batches(lengths, batch_size=32, bucket_batches=bucket, generator=np.random.default_rng(0))
+        return sum(lengths[batch].max() * len(batch) for batch in batches)
+
+    waste_with, waste_without = (padded_tokens(size) - lengths.sum() for size in (bucket_batches, 1))
+    assert waste_with < waste_without / 2
+
+
+def test_prediction_batches_run_from_short_to_long():
+    lengths = np.array([9, 2, 5, 7, 1])
+
+    assert [batch.tolist() for batch in sorted_batches(lengths, 2)] == [[4, 1], [2, 3], [0]]
