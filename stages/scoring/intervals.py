@@ -24,8 +24,8 @@ def wilson(num_hits: int, num_examples: int, confidence_level: float) -> Estimat
     half_width = z * sqrt(share * (1 - share) / num_examples + z**2 / (4 * num_examples**2)) / scale
     return Estimate(
         value=share,
-        low=max(0.0, centre - half_width),
-        high=min(1.0, centre + half_width),
+        low=max(0.0, min(share, centre - half_width)),  # rounding must not put the share outside
+        high=min(1.0, max(share, centre + half_width)),
         confidence_level=confidence_level,
         num_examples=num_examples,
     )

@@ -1,0 +1,98 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from stages.foundation.errors import StudyError
+from stages.foundation.stage import require_free_space, run_stage
+
+PIPELINE = """
+stages:
+  train:
+    cmd: x
+    deps: [code.py, "data/${dataset}"]
+    params: [samples]
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STUDY_TRACEBACK", raising=False)
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    (tmp_path / "params.yaml").write_text("samples: 1\ndataset: reviews\nunrelated: 1\n")
+    (tmp_path / "code.py").write_text("a")
+    (tmp_path / "data/reviews").mkdir(parents=True)
+    (tmp_path / "data/reviews/bank.yaml").write_text("a")
+    return tmp_path
+
+
+def raise_(error):
+    raise error
+
+
+def last_words(main) -> str:
+    with pytest.raises(SystemExit) as caught:
+        run_stage("train", main)
+    assert isinstance(caught.value.code, str)  # the interpreter prints it and exits with 1
+    assert "\n" not in caught.value.code
+    return caught.value.code
+
+
+def test_a_stage_that_ends_well_says_nothing(workspace):
+    assert run_stage("train", lambda: None) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StudyError("samples 9 is more\nthan there are"), "train: samples 9 is more than there are"),
+        (OSError(errno.ENOSPC, "No space left on device"), "train: the disk is full; make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "data/model"), "data/model"),
+        (KeyboardInterrupt(), "train: interrupted, nothing was recorded"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(workspace, error, words):
+    assert words in last_words(lambda: raise_(error))
+
+
+def test_a_full_disk_is_one_line_where_it_really_happens(workspace):
+    always_full = Path("/dev/full")
+
+    assert "the disk is full" in last_words(lambda: always_full.write_text("x"))
+
+
+def test_the_traceback_is_shown_when_asked_for(workspace, monkeypatch):
+    monkeypatch.setenv("STUDY_TRACEBACK", "1")
+
+    with pytest.raises(StudyError, match="why"):
+        run_stage("train", lambda: raise_(StudyError("why")))
+
+
+def test_our_own_bugs_keep_their_traceback(workspace):
+    with pytest.raises(ZeroDivisionError):
+        run_stage("train", lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("edited", ["code.py", "data/reviews/bank.yaml", "data/reviews/new.yaml"])
+def test_a_result_is_refused_when_an_input_changed_meanwhile(workspace, edited):
+    assert "changed while it ran" in last_words(lambda: (workspace / edited).write_text("b"))
+
+
+def test_a_result_is_refused_when_a_declared_param_changed_meanwhile(workspace):
+    edit = (workspace / "params.yaml").write_text
+
+    assert "changed while it ran" in last_words(lambda: edit("samples: 2\ndataset: reviews\nunrelated: 1\n"))
+
+
+def test_an_undeclared_param_may_change_meanwhile(workspace):
+    edit = (workspace / "params.yaml").write_text
+
+    assert run_stage("train", lambda: edit("samples: 1\ndataset: reviews\nunrelated: 2\n")) is None
+
+
+def test_too_little_room_is_told_before_the_work(workspace):
+    require_free_space(0)
+
+    with pytest.raises(StudyError, match="MiB are free"):
+        require_free_space(2**40)
