@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages import evaluate, train
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.split import write_split
+from tests.engine.conftest import opinions
+from tests.pages.workspace import make_workspace, set_params
+from tests.tiny_bert import save_tiny_bert
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished training; evaluating does not change it."""
+    folder = make_workspace(tmp_path_factory.mktemp("trained"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        save_tiny_bert(folder / "tiny")
+        set_params(
+            folder, {"model": "./tiny", "train.epochs": 6, "train.learning_rate": 0.01, "train.precision": "fp32"}
+        )
+        write_split(paths.SUBSET, opinions(200))
+        write_split(paths.VALIDATION, opinions(40, seed=1))
+        write_split(paths.TEST, opinions(61, seed=2))
+        train.main()
+        evaluate.main()
+    return folder
+
+
+@pytest.fixture
+def workspace(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def scores():
+    return json.loads(paths.SCORES.read_text())
+
+
+def test_the_scores_are_those_of_the_kept_predictions(workspace):
+    for name, path in (("test", paths.TEST_PREDICTIONS), ("val", paths.VALIDATION_PREDICTIONS)):
+        rows = pd.read_parquet(path)
+        logits = rows[["logit_0", "logit_1"]].to_numpy()
+        assert scores()[f"{name}_accuracy"] == np.mean(rows.label == rows.predicted)
+        assert scores()[f"{name}_rows"] == len(rows)
+        np.testing.assert_array_equal(logits.argmax(axis=1), rows.predicted)
+        low, high = (scores()[f"{name}_accuracy_{end}"] for end in ("low", "high"))
+        assert low < scores()[f"{name}_accuracy"] <= high
+
+
+def test_validation_scores_repeat_those_of_training(workspace):
+    history = pd.read_csv(paths.HISTORY_PLOT)
+    kept = history[history.epoch == scores()["best_epoch"]].iloc[0]
+
+    assert scores()["val_loss"] == pytest.approx(kept.val_loss, abs=1e-6)  # saved and loaded in between
+    assert scores()["val_accuracy"] == kept.val_accuracy
+    assert scores()["epochs_run"] == len(history)
+
+
+def test_every_row_keeps_its_id(workspace):
+    assert pd.read_parquet(paths.TEST_PREDICTIONS).row_id.tolist() == list(range(61))
+
+
+def test_the_learning_curve_gets_one_point(workspace):
+    point = json.loads(paths.LEARNING_CURVE_PLOT.read_text())
+
+    assert [row["train_rows"] for row in point] == [200]
+    assert point[0]["test_accuracy"] == scores()["test_accuracy"]
+
+
+def test_the_parameters_are_counted(workspace):
+    counted = scores()
+
+    assert counted["trainable_parameters"] == 2 * 2 * 2 * 8 * 32 + 2 * 32 + 2
+    assert counted["trainable_percent"] == pytest.approx(
+        100 * counted["trainable_parameters"] / counted["total_parameters"]
+    )
+
+
+def test_evaluating_again_gives_the_same_bytes(workspace):
+    files = [paths.SCORES, paths.CONFUSION_PLOT, paths.TEST_PREDICTIONS, paths.LEARNING_CURVE_PLOT]
+    before = [file.read_bytes() for file in files]
+    evaluate.main()
+
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_confidence_level_that_is_none_is_refused(workspace):
+    original = (workspace / "params.yaml").read_text()
+    set_params(workspace, {"evaluate.confidence_level": 95})
+
+    with pytest.raises(StudyError, match=r"evaluate\.confidence_level must be between 0 and 1, got 95"):
+        evaluate.main()
+    (workspace / "params.yaml").write_text(original)

@@ -1,0 +1,109 @@
+"""dvc.yaml tells the truth about the code."""
+
+import importlib
+import json
+from dataclasses import fields, is_dataclass
+from typing import get_type_hints
+
+import grimp
+import pytest
+
+from stages.foundation.files import read_yaml
+
+VIEWS = {
+    "prepare": "stages.corpus.params:PrepareView",
+    "subsample": "stages.corpus.params:SubsampleView",
+    "train": "stages.engine.params:TrainView",
+    "evaluate": "stages.engine.params:EvaluateView",
+    "report": "stages.reporting.params:ReportView",
+}
+STAGES = list(VIEWS)
+
+
+@pytest.fixture(scope="module")
+def pipeline(repository):
+    return read_yaml(repository / "dvc.yaml")["stages"]
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return grimp.build_graph("stages")
+
+
+def keys_of(view, path=""):
+    """Dotted keys of all fields, sections opened."""
+    hints = get_type_hints(view)
+    for field in fields(view):
+        if is_dataclass(hints[field.name]):
+            yield from keys_of(hints[field.name], f"{path}{field.name}.")
+        else:
+            yield f"{path}{field.name}"
+
+
+def names(entries):
+    """Paths of outs, metrics or plots, with or without properties."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def test_the_pages_are_the_stages(repository, pipeline):
+    pages = {file.stem for file in (repository / "stages").glob("*.py")} - {"__init__"}
+
+    assert list(pipeline) == STAGES
+    assert pages == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_module_that_a_stage_imports_is_a_dependency(repository, pipeline, imports, stage):
+    page = f"stages.{stage}"
+    deps = pipeline[stage]["deps"]
+    for module in {page} | imports.find_upstream_modules(page):
+        file = module.replace(".", "/")
+        if module == "stages":  # holds a docstring and nothing else
+            continue
+        covered = any(file + ".py" == dep or file == dep or file.startswith(f"{dep}/") for dep in deps)
+        assert covered, f"{stage} imports {module}, which dvc.yaml does not list"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_the_params_that_it_reads_and_no_other(pipeline, stage):
+    module, name = VIEWS[stage].split(":")
+    view = getattr(importlib.import_module(module), name)
+
+    assert sorted(keys_of(view)) == sorted(pipeline[stage]["params"])
+
+
+def test_every_key_of_params_yaml_is_declared(repository, pipeline):
+    declared = {key for stage in pipeline.values() for key in stage["params"]}
+
+    def check(tree, path=""):
+        for name, value in tree.items():
+            key = f"{path}{name}"
+            if key not in declared:
+                assert isinstance(value, dict), f"no stage declares {key}"
+                check(value, f"{key}.")
+
+    check(read_yaml(repository / "params.yaml"))
+
+
+def test_training_can_be_restored_from_any_cache(pipeline):
+    """An uncached file would keep a colleague's clone from restoring the stage."""
+    assert {"metrics", "plots"}.isdisjoint(pipeline["train"])
+    assert all(isinstance(out, str) for out in pipeline["train"]["outs"])
+
+
+@pytest.mark.parametrize("stage", ["prepare", "subsample", "evaluate"])
+def test_uncached_files_are_metrics_or_plots_so_that_the_run_cache_works(pipeline, stage):
+    assert all(isinstance(out, str) for out in pipeline[stage]["outs"])
+
+
+def test_validation_and_test_do_not_move_with_the_experiment(pipeline):
+    assert {"samples", "seed", "model", "method"}.isdisjoint(pipeline["prepare"]["params"])
+
+
+def test_no_metric_bears_the_name_of_a_param(repository, pipeline):
+    params = {key.split(".")[-1] for stage in pipeline.values() for key in stage["params"]}
+    metrics = [path for stage in pipeline.values() for path in names(stage.get("metrics", []))]
+
+    assert metrics
+    for path in metrics:
+        assert params.isdisjoint(json.loads((repository / path).read_text()))
