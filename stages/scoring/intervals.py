@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from stages.foundation.estimate import Estimate
 
@@ -18,7 +18,7 @@ def wilson(num_hits: int, num_examples: int, confidence_level: float) -> Estimat
     if not 0 <= num_hits <= num_examples or num_examples == 0:
         raise ValueError(f"{num_hits} hits of {num_examples} examples are no share")
     share = num_hits / num_examples
-    z = float(norm.ppf((1 + confidence_level) / 2))
+    z = float(ndtri((1 + confidence_level) / 2))
     scale = 1 + z**2 / num_examples
     centre = (share + z**2 / (2 * num_examples)) / scale
     half_width = z * sqrt(share * (1 - share) / num_examples + z**2 / (4 * num_examples**2)) / scale

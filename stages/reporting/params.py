@@ -1,0 +1,45 @@
+"""What report reads from params.yaml."""
+
+from dataclasses import dataclass
+
+from stages.foundation.errors import check_param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingView:
+    """The part of the section `train` that the report repeats."""
+
+    epochs: int  # passes over the subset, at most
+    batch_size: int  # rows per optimizer step
+    learning_rate: float  # at the first step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfidenceView:
+    """The part of the section `evaluate` that the report repeats."""
+
+    confidence_level: float  # of the accuracies' intervals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportParams:
+    """The section `report`."""
+
+    worst_errors: int  # the most confident mistakes shown; 0: none
+
+    def __post_init__(self) -> None:
+        check_param(self.worst_errors >= 0, f"report.worst_errors must be 0 or more, got {self.worst_errors}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportView:
+    """Everything the stage declares."""
+
+    samples: int
+    seed: int
+    dataset: str
+    model: str
+    method: str
+    train: TrainingView
+    evaluate: ConfidenceView
+    report: ReportParams

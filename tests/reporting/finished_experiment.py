@@ -1,0 +1,145 @@
+"""What the stages before report leave behind, in miniature."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stages.foundation import paths
+from stages.foundation.files import write_json, write_text
+from stages.foundation.split import Split, write_split
+
+PIPELINE = """\
+stages:
+  report:
+    cmd: python -m stages.report
+    params: [samples, seed, dataset, model, method, train, evaluate, report]
+"""
+PARAMS = """\
+samples: 1000
+seed: 42
+dataset: reviews
+model: minilm
+method: lora
+train: {epochs: 5, batch_size: 32, learning_rate: 5.0e-4}
+evaluate: {confidence_level: 0.95}
+report: {worst_errors: 3}
+"""
+
+
+def history(num_epochs: int = 5) -> pd.DataFrame:
+    epoch = np.arange(1, num_epochs + 1)
+    return pd.DataFrame(
+        {
+            "epoch": epoch,
+            "train_loss": 0.7 - 0.09 * epoch,
+            "val_loss": 0.45 - 0.05 * epoch + 0.012 * epoch**2,
+            "train_accuracy": 0.6 + 0.05 * epoch,
+            "val_accuracy": 0.8 + 0.01 * epoch,
+            "learning_rate": 5e-4 * (1 - epoch / num_epochs),
+        }
+    )
+
+
+def make_test_split(label_names: tuple[str, ...] = ("negative", "positive"), *, num_rows: int = 60) -> Split:
+    return Split(
+        row_ids=np.arange(num_rows),
+        sentences=[f"sentence number {row}" for row in range(num_rows)],
+        labels=np.arange(num_rows) % len(label_names),
+        label_names=label_names,
+    )
+
+
+def make_logits(split: Split, *, num_wrong: int) -> np.ndarray:
+    """The first rows are wrong, each with more confidence than the one before it."""
+    logits = np.zeros((len(split), split.num_classes))
+    predicted = split.labels.copy()
+    predicted[:num_wrong] = (predicted[:num_wrong] + 1) % split.num_classes
+    logits[np.arange(len(split)), predicted] = 1 + np.arange(len(split)) / 10
+    return logits
+
+
+def write_experiment(
+    *,
+    split: Split | None = None,
+    num_wrong: int = 7,
+    num_epochs: int = 5,
+    synthetic: bool = True,
+    overlapping: int = 0,
+) -> None:
+    """Write every input of report under the current directory."""
+    split = split or make_test_split()
+    write_text(paths.PIPELINE, PIPELINE)
+    write_text(paths.PARAMS, PARAMS)
+    card: dict[str, Any] = {"dataset": "reviews", "kind": "phrase_banks", "revision": "", "synthetic": synthetic}
+    card |= {"validation": "drawn from 200 source sentences", "test": "made from other phrase banks"}
+    write_json(paths.DATA_CARD, card | {"label_names": list(split.label_names), "partition": "grouped"})
+    write_split(paths.TEST, split)
+    _write_predictions(split, make_logits(split, num_wrong=num_wrong))
+    write_json(paths.POOL_METRICS, _pool(len(split)) | _overlap("pool", 2 * overlapping))
+    write_json(paths.SUBSET_METRICS, {"train_rows": 1000} | _overlap("subset", overlapping))
+    write_json(paths.SCORES, _scores(len(split), num_wrong, num_epochs))
+    cost = {"train_seconds": 12.3, "samples_per_second": 412.7, "peak_memory_mib": 1180, "threads": 2}
+    write_json(paths.COST_METRICS, cost)
+    write_text(paths.HISTORY_PLOT, history(num_epochs).to_csv(index=False))
+
+
+def write_dvc_plots() -> None:
+    """Write what DVC itself draws, under the current directory."""
+    write_text(paths.HISTORY_PLOT, history().to_csv(index=False))
+    write_text(paths.CONFUSION_PLOT, "actual,predicted\nnegative,negative\nnegative,positive\npositive,positive\n")
+    point = {"train_rows": 1000, "test_accuracy": 0.82, "test_accuracy_low": 0.8, "test_accuracy_high": 0.84}
+    write_json(paths.LEARNING_CURVE_PLOT, [point])
+
+
+def _write_predictions(split: Split, logits: np.ndarray) -> None:
+    frame = pd.DataFrame({"row_id": split.row_ids, "label": split.labels, "predicted": logits.argmax(axis=1)})
+    for index in range(split.num_classes):
+        frame[f"logit_{index}"] = logits[:, index].astype(np.float32)
+    Path(paths.TEST_PREDICTIONS).parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(paths.TEST_PREDICTIONS, index=False)
+
+
+def _pool(test_rows: int) -> dict[str, Any]:
+    return {
+        "rows_read": 67349,
+        "rows_empty": 0,
+        "rows_duplicate": 371,
+        "rows_contradictory": 5,
+        "sources_held_out": 200,
+        "rows_dropped": 3611,
+        "pool_rows": 60210,
+        "pool_balanced_max": 57368,
+        "val_rows": 1000,
+        "test_rows": test_rows,
+    }
+
+
+def _overlap(against: str, rows: int) -> dict[str, int]:
+    kinds = {"equal": 0, "part_of": 0, "contains": rows, "any": rows}
+    return {f"{against}_{split}_{kind}": kinds[kind] for split in ("val", "test") for kind in kinds}
+
+
+def _scores(rows: int, num_wrong: int, num_epochs: int) -> dict[str, Any]:
+    accuracy = (rows - num_wrong) / rows
+    scores: dict[str, Any] = {"train_rows": 1000}
+    for split, split_rows in (("test", rows), ("val", 1000)):
+        scores |= {
+            f"{split}_accuracy": accuracy,
+            f"{split}_accuracy_low": max(0.0, accuracy - 0.03),
+            f"{split}_accuracy_high": min(1.0, accuracy + 0.03),
+            f"{split}_f1": accuracy,
+            f"{split}_loss": 0.415,
+            f"{split}_precision": accuracy,
+            f"{split}_recall": accuracy,
+            f"{split}_rows": split_rows,
+        }
+    return scores | {
+        "best_epoch": min(2, num_epochs),
+        "epochs_run": num_epochs,
+        "trainable_parameters": 148226,
+        "total_parameters": 22861442,
+        "trainable_percent": 0.648,
+        "precision_used": "fp32",
+    }
