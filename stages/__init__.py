@@ -14,5 +14,5 @@ The folders are rooms with one job each; imports run downwards only:
     engine     tokens, model, training loop, prediction      (torch, transformers, peft)
     corpus     sources, cleaning, partition, leaks, subsets  (numpy, pandas; datasets for the Hub)
     scoring    predictions -> numbers and intervals          (numpy, scipy)
-    foundation params, paths, files, splits, errors          (numpy, pandas, ruamel.yaml)
+    foundation params, paths, files, splits, Hub, errors     (numpy, pandas, ruamel.yaml, huggingface_hub)
 """

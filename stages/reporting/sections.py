@@ -34,8 +34,6 @@ CLEANING = {
     "rows_dropped": "dropped: too close to validation",
     "pool_rows": "left in the training pool",
     "pool_balanced_max": "largest balanced subset of it",
-    "val_rows": "validation rows",
-    "test_rows": "test rows",
 }
 
 
@@ -93,7 +91,7 @@ def overlap(results: Results) -> Markup:
     """The leak table: rows of each split that share text with what can be trained on."""
     rows = []
     for split, name in SPLITS.items():
-        whole = results.pool[f"{split}_rows"]
+        whole = results.scores[f"{split}_rows"]
         for kind, numbers, against in (
             ("pool", results.pool, "the pool"),
             ("subset", results.subset, "this subset"),
@@ -107,7 +105,7 @@ def overlap_result(results: Results) -> str:
     """What the leak table means for this result."""
     parts = []
     for split, name in SPLITS.items():
-        met, whole = results.subset[f"subset_{split}_any"], results.pool[f"{split}_rows"]
+        met, whole = results.subset[f"subset_{split}_any"], results.scores[f"{split}_rows"]
         if met:
             parts.append(
                 f"{share(met, whole)} of the {name} rows overlap with what this model was trained on: "

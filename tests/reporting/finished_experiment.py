@@ -77,8 +77,8 @@ def write_experiment(
     write_json(paths.DATA_CARD, card | {"label_names": list(split.label_names), "partition": "grouped"})
     write_split(paths.TEST, split)
     _write_predictions(split, make_logits(split, num_wrong=num_wrong))
-    write_json(paths.POOL_METRICS, _pool(len(split)) | _overlap("pool", 2 * overlapping))
-    write_json(paths.SUBSET_METRICS, {"train_rows": 1000} | _overlap("subset", overlapping))
+    write_json(paths.POOL_METRICS, _pool() | _overlap("pool", 2 * overlapping))
+    write_json(paths.SUBSET_METRICS, _overlap("subset", overlapping))
     write_json(paths.SCORES, _scores(len(split), num_wrong, num_epochs))
     cost = {"train_seconds": 12.3, "samples_per_second": 412.7, "peak_memory_mib": 1180, "threads": 2}
     write_json(paths.COST_METRICS, cost)
@@ -101,7 +101,7 @@ def _write_predictions(split: Split, logits: np.ndarray) -> None:
     frame.to_parquet(paths.TEST_PREDICTIONS, index=False)
 
 
-def _pool(test_rows: int) -> dict[str, Any]:
+def _pool() -> dict[str, Any]:
     return {
         "rows_read": 67349,
         "rows_empty": 0,
@@ -111,8 +111,6 @@ def _pool(test_rows: int) -> dict[str, Any]:
         "rows_dropped": 3611,
         "pool_rows": 60210,
         "pool_balanced_max": 57368,
-        "val_rows": 1000,
-        "test_rows": test_rows,
     }
 
 

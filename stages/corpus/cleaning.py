@@ -1,0 +1,86 @@
+"""Leave out what cannot teach: empty rows, repeated rows and texts that carry two labels."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.corpus.source import Source
+from stages.foundation.errors import StudyError
+from stages.foundation.split import Split
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleaning:
+    """Where the rows of a training split went; the last four add up to the first."""
+
+    rows_read: int
+    empty: int  # no text at all
+    duplicate: int  # text and label of an earlier row
+    contradictory: int  # every row of a text that carries two labels
+    kept: int
+
+
+def clean(source: Source) -> tuple[Source, Cleaning]:
+    """Normalise all splits; drop rows from training and from a given validation split.
+
+    The test split keeps every row: it is what others measure on, too.
+
+    Returns:
+        The cleaned source, and the counts of its training split.
+
+    Raises:
+        StudyError: If a class is left without training rows, or a given validation split without rows.
+    """
+    train = normalise(source.train)
+    rows, counts = keep_rows(train)
+    train = train.take(rows)
+    _require_every_class(train)
+    cleaned = replace(source, train=train, test=normalise(source.test), train_groups=_at(source.train_groups, rows))
+    if source.validation is None:
+        return cleaned, counts
+    validation = normalise(source.validation)
+    rows, _ = keep_rows(validation)
+    if not len(rows):
+        raise StudyError("the validation split is empty after cleaning; give it rows or leave it out")
+    groups = _at(source.validation_groups, rows)
+    return replace(cleaned, validation=validation.take(rows), validation_groups=groups), counts
+
+
+def normalise(split: Split) -> Split:
+    """Every run of white space, Unicode's included, becomes one blank, and none is left at the ends."""
+    return replace(split, sentences=[" ".join(sentence.split()) for sentence in split.sentences])
+
+
+def keep_rows(split: Split) -> tuple[NDArray[np.int64], Cleaning]:
+    """Positions of the rows to keep, in order, and the counts. White space must be normal already."""
+    texts, names = pd.factorize(np.array(split.sentences, dtype=object))
+    smallest = np.full(len(names), split.num_classes)
+    largest = np.full(len(names), -1)
+    np.minimum.at(smallest, texts, split.labels)
+    np.maximum.at(largest, texts, split.labels)
+
+    empty = (names == "")[texts]
+    contradictory = ~empty & (smallest < largest)[texts]
+    duplicate = ~empty & ~contradictory & pd.Series(texts).duplicated().to_numpy()
+    kept = np.flatnonzero(~(empty | contradictory | duplicate))
+    counts = Cleaning(
+        rows_read=len(split),
+        empty=int(empty.sum()),
+        duplicate=int(duplicate.sum()),
+        contradictory=int(contradictory.sum()),
+        kept=len(kept),
+    )
+    return kept, counts
+
+
+def _require_every_class(train: Split) -> None:
+    present = np.bincount(train.labels, minlength=train.num_classes) > 0
+    if not present.all():
+        missing = ", ".join(name for name, there in zip(train.label_names, present, strict=True) if not there)
+        raise StudyError(f"no training row is left in class {missing} after cleaning")
+
+
+def _at(groups: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    return None if groups is None else groups[rows]

@@ -1,0 +1,49 @@
+"""What prepare and subsample read from params.yaml."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stages.foundation.errors import check_param
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareParams:
+    """The section `prepare`."""
+
+    partition: Literal["grouped", "random"]  # grouped: no overlap between validation and training pool
+    split_seed: int  # draws the validation split
+    validation_rows: int  # balanced over the classes; unused where the source gives a validation split
+
+    def __post_init__(self) -> None:
+        check_param(self.split_seed >= 0, f"prepare.split_seed must be 0 or more, got {self.split_seed}")
+        check_param(
+            self.validation_rows >= 1, f"prepare.validation_rows must be at least 1, got {self.validation_rows}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareView:
+    """All that the stage prepare reads."""
+
+    dataset: str  # a folder in data/sources
+    prepare: PrepareParams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsampleParams:
+    """The section `subsample`."""
+
+    class_ratio: Literal["balanced", "natural"]  # natural: as in the pool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsampleView:
+    """All that the stage subsample reads."""
+
+    samples: int  # rows
+    seed: int
+    subsample: SubsampleParams
+
+    def __post_init__(self) -> None:
+        check_param(self.samples >= 1, f"samples must be at least 1, got {self.samples}")
+        check_param(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")

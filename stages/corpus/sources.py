@@ -1,0 +1,113 @@
+"""Read a data set from its folder in data/sources, whatever kind it is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from stages.corpus.labelling import Table, label_splits, number_groups
+from stages.corpus.phrase_banks import generate
+from stages.corpus.settings import (
+    ColumnSettings,
+    FilesSettings,
+    HubSettings,
+    PhraseBankSettings,
+    read_settings,
+)
+from stages.corpus.source import Source
+from stages.corpus.split_files import find_tables
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.split import Split
+
+
+def read_source(name: str) -> Source:
+    """Read the data set that `dataset` in params.yaml names.
+
+    Args:
+        name: A folder in data/sources. It holds the data or a dataset.yaml that says where they come from.
+
+    Raises:
+        StudyError: One line that says what is missing or wrong, and where.
+    """
+    there = sorted(folder.name for folder in paths.SOURCES.glob("*") if folder.is_dir())
+    if name not in there:
+        raise StudyError(
+            f"dataset {name!r} is no folder in {paths.SOURCES}, which has {', '.join(there)} "
+            "(`dvc exp run --temp` and the queue see only files that Git or `dvc add` tracks)"
+        )
+    folder = paths.SOURCES / name
+    settings = read_settings(folder)
+    if isinstance(settings, PhraseBankSettings):
+        return _read_phrase_banks(folder, settings)
+    if isinstance(settings, HubSettings):
+        return _read_hub(settings)
+    return _read_files(folder, settings)
+
+
+def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
+    train, test = generate(folder, seed=settings.seed, train_rows=settings.train_rows, test_rows=settings.test_rows)
+    names = tuple(str(name) for name in settings.label_names)
+    return Source(
+        train=_split(train, names),
+        test=_split(test, names),
+        validation=None,
+        train_groups=None,
+        validation_groups=None,
+        kind="phrase_banks",
+        revision="",
+        synthetic=True,
+        test_origin="made from phrase banks that training never sees",
+    )
+
+
+def _split(rows: list[tuple[str, int]], label_names: tuple[str, ...]) -> Split:
+    return Split(
+        row_ids=np.arange(len(rows)),
+        sentences=[text for text, _ in rows],
+        labels=np.array([label for _, label in rows], dtype=np.int64),
+        label_names=label_names,
+    )
+
+
+def _read_hub(settings: HubSettings) -> Source:
+    from stages.corpus.hub import read_hub_frames  # a slow import that only this kind needs
+
+    splits = settings.splits or {}
+    data = read_hub_frames(settings.repo, config=settings.config, revision=settings.revision, splits=splits)
+    tables = {
+        name: Table(f"{settings.repo}, split {splits.get(name, name)}", frame) for name, frame in data.frames.items()
+    }
+    if settings.label_names is None:
+        settings = replace(settings, label_names=data.class_names.get(settings.label))
+    return _assemble(
+        tables,
+        settings,
+        kind="hub",
+        revision=data.revision,
+        test_origin=f"split {splits.get('test', 'test')} of {settings.repo}",
+    )
+
+
+def _read_files(folder: Path, settings: FilesSettings) -> Source:
+    tables, test_origin = find_tables(folder, settings)
+    return _assemble(tables, settings, kind="files", revision="", test_origin=test_origin)
+
+
+def _assemble(
+    tables: dict[str, Table], columns: ColumnSettings, *, kind: str, revision: str, test_origin: str
+) -> Source:
+    splits = label_splits(tables, columns)
+    trained_on = {name: table for name, table in tables.items() if name != "test"}
+    groups = {} if columns.group is None else number_groups(trained_on, columns.group)
+    return Source(
+        train=splits["train"],
+        test=splits["test"],
+        validation=splits.get("validation"),
+        train_groups=groups.get("train"),
+        validation_groups=groups.get("validation"),
+        kind=kind,
+        revision=revision,
+        synthetic=False,
+        test_origin=test_origin,
+    )

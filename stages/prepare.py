@@ -1,0 +1,74 @@
+"""Prepare the study's data once, for every training-set size and seed.
+
+Reads   data/sources/<dataset>/
+Writes  data/prepared/: the training pool, the validation and the test split, and a card that says what they are;
+        metrics/pool.json: what was dropped, and how far validation and test are met in the pool
+"""
+
+from typing import Any
+
+import numpy as np
+
+from stages.corpus.cleaning import Cleaning, clean
+from stages.corpus.leaks import leak_table
+from stages.corpus.params import PrepareView
+from stages.corpus.partition import Partition, partition
+from stages.corpus.source import Source
+from stages.corpus.sources import read_source
+from stages.foundation import paths
+from stages.foundation.files import write_json
+from stages.foundation.log import say
+from stages.foundation.params import read_params
+from stages.foundation.split import write_split
+from stages.foundation.stage import run_stage
+
+
+def main() -> None:
+    """Read, clean, hold out validation rows, and measure what leaks."""
+    params = read_params("prepare", PrepareView)
+    source, cleaning = clean(read_source(params.dataset))
+    parts = partition(source, params.prepare)
+    leaks = leak_table({"val": parts.validation, "test": source.test}, parts.pool, "pool")
+
+    write_split(paths.POOL, parts.pool)
+    write_split(paths.VALIDATION, parts.validation)
+    write_split(paths.TEST, source.test)
+    write_json(paths.DATA_CARD, describe(params, source, parts))
+    counts = count_rows(cleaning, parts)
+    write_json(paths.POOL_METRICS, counts | leaks)
+    say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
+    say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")
+    for name, origin in (("val", parts.validation_origin), ("test", source.test_origin)):
+        say(f"{name}: {counts[f'{name}_rows']:,} rows, {origin}; {leaks[f'pool_{name}_any']:,} overlap with the pool")
+
+
+def describe(params: PrepareView, source: Source, parts: Partition) -> dict[str, Any]:
+    """What these data are, for the report."""
+    return {
+        "dataset": params.dataset,
+        "kind": source.kind,
+        "revision": source.revision,
+        "synthetic": source.synthetic,
+        "label_names": list(source.test.label_names),
+        "partition": params.prepare.partition,
+        "validation": parts.validation_origin,
+        "test": source.test_origin,
+    }
+
+
+def count_rows(cleaning: Cleaning, parts: Partition) -> dict[str, int]:
+    """Where the training rows went, as flat metrics."""
+    return {
+        "rows_read": cleaning.rows_read,
+        "rows_empty": cleaning.empty,
+        "rows_duplicate": cleaning.duplicate,
+        "rows_contradictory": cleaning.contradictory,
+        "sources_held_out": parts.sources_held_out,
+        "rows_dropped": parts.rows_dropped,
+        "pool_rows": len(parts.pool),
+        "pool_balanced_max": parts.pool.num_classes * int(np.bincount(parts.pool.labels).min()),
+    }
+
+
+if __name__ == "__main__":
+    run_stage("prepare", main)

@@ -1,0 +1,37 @@
+"""Small splits and sources, made in one line."""
+
+import numpy as np
+
+from stages.corpus.source import Source
+from stages.foundation.split import Split
+
+
+def make_split(rows, label_names=("no", "yes")):
+    """A split of (text, class index) pairs."""
+    return Split(
+        row_ids=np.arange(len(rows)),
+        sentences=[text for text, _ in rows],
+        labels=np.array([label for _, label in rows], dtype=np.int64),
+        label_names=tuple(label_names),
+    )
+
+
+def make_source(train, test=(("a test", 0),), validation=None, groups=None, validation_groups=None):
+    """A source with two classes."""
+    return Source(
+        train=make_split(train),
+        test=make_split(test),
+        validation=None if validation is None else make_split(validation),
+        train_groups=None if groups is None else np.array(groups),
+        validation_groups=None if validation_groups is None else np.array(validation_groups),
+        kind="files",
+        revision="",
+        synthetic=False,
+        test_origin="test.tsv",
+    )
+
+
+def occurs_in(part, whole):
+    """The definition, word by word."""
+    part, whole = part.casefold().split(), whole.casefold().split()
+    return bool(part) and any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))

@@ -1,0 +1,156 @@
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from stages import prepare
+from stages.foundation import paths
+from stages.foundation.files import read_json, write_text
+from stages.foundation.params import declared_keys
+from stages.foundation.split import read_split
+from tests.corpus.real_sst2 import FOLDER, needs_sst2
+from tests.pages.study_folder import complaint, make_own_data, make_study_folder, run_as_program
+
+OUTPUTS = (paths.POOL, paths.VALIDATION, paths.TEST, paths.DATA_CARD, paths.POOL_METRICS)
+OWN_DATA = {"dataset": "mine", "prepare__validation_rows": 20}
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def study(repository):
+    """Write params.yaml with changes, then run the page."""
+
+    def run(**changes):
+        make_study_folder(repository, **OWN_DATA | changes)
+        prepare.main()
+
+    make_own_data()
+    return run
+
+
+def test_own_data_become_pool_validation_and_test(study):
+    study()
+    pool, validation, test = (read_split(path) for path in (paths.POOL, paths.VALIDATION, paths.TEST))
+    metrics = read_json(paths.POOL_METRICS)
+
+    assert np.bincount(validation.labels).tolist() == [10, 10]
+    assert len(test) == 60
+    assert set(pool.sentences).isdisjoint(validation.sentences)
+    assert metrics["pool_rows"] == len(pool)
+    assert metrics["pool_balanced_max"] == 2 * np.bincount(pool.labels).min()
+    dropped = sum(metrics[f"rows_{why}"] for why in ("empty", "duplicate", "contradictory", "dropped"))
+    assert metrics["rows_read"] == dropped + len(pool) + len(validation)
+    assert metrics["pool_val_any"] == 0
+
+
+def test_the_card_says_what_the_data_are(study):
+    study()
+
+    assert read_json(paths.DATA_CARD) == {
+        "dataset": "mine",
+        "kind": "files",
+        "revision": "",
+        "synthetic": False,
+        "label_names": ["0", "1"],
+        "partition": "grouped",
+        "validation": f"drawn from {read_json(paths.POOL_METRICS)['sources_held_out']} source sentences held out of "
+        "the training rows",
+        "test": "dev.tsv (there is no test file)",
+    }
+
+
+def test_metrics_are_flat_and_no_name_is_a_param(study):
+    study()
+    metrics = read_json(paths.POOL_METRICS)
+    keys = {key.rpartition(".")[2] for keys in declared_keys().values() for key in keys}
+
+    assert all(type(value) is int for value in metrics.values())
+    assert keys.isdisjoint(metrics)
+
+
+def test_the_same_params_give_the_same_bytes_whatever_samples_and_seed_are(study):
+    study()
+    first = [path.read_bytes() for path in OUTPUTS]
+    study(samples=56000, seed=7)
+
+    assert [path.read_bytes() for path in OUTPUTS] == first
+
+
+def test_the_split_seed_draws_other_validation_rows(study):
+    study()
+    first = read_split(paths.VALIDATION).row_ids.tolist()
+    study(prepare__split_seed=1)
+
+    assert read_split(paths.VALIDATION).row_ids.tolist() != first
+
+
+def test_a_random_partition_shows_in_the_leak_table(study):
+    study(prepare__partition="random")
+
+    assert read_json(paths.POOL_METRICS)["pool_val_any"] > 10
+
+
+def test_it_says_what_it_did(study, capsys):
+    study()
+    said = capsys.readouterr().out
+
+    assert "mine: " in said
+    assert "test: 60 rows, dev.tsv (there is no test file); 0 overlap with the pool" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"dataset": "absent"}, "dataset 'absent' is no folder in data/sources, which has mine"),
+        ({"dataset": 5}, "params.yaml: dataset must be text, got 5"),
+        ({"prepare__partition": "magic"}, "params.yaml: prepare.partition must be grouped or random, got 'magic'"),
+        ({"prepare__split_seed": -1}, "params.yaml: prepare.split_seed must be 0 or more, got -1"),
+        ({"prepare__validation_rows": 0}, "params.yaml: prepare.validation_rows must be at least 1, got 0"),
+        ({"prepare__validation_rows": 10_000}, "params.yaml: prepare.validation_rows asks for 10000 rows, but at most"),
+    ],
+)
+def test_a_bad_param_gets_one_line_and_writes_nothing(repository, changes, expected):
+    make_own_data()
+    make_study_folder(repository, **OWN_DATA | changes)
+
+    assert complaint("prepare", prepare.main).startswith(f"prepare: {expected}")
+    assert not paths.POOL.parent.exists()
+
+
+def test_a_malformed_row_gets_one_line_with_its_number(repository):
+    write_text(paths.SOURCES / "mine/train.tsv", "sentence\tlabel\nfine\t1\nbroken\n")
+    write_text(paths.SOURCES / "mine/test.tsv", "sentence\tlabel\nfine\t1\n")
+    make_study_folder(repository, **OWN_DATA)
+
+    expected = "prepare: data/sources/mine/train.tsv, line 3 has 1 values, the header has 2 columns"
+    assert complaint("prepare", prepare.main) == expected
+
+
+def test_the_program_imports_nothing_heavy_and_fails_in_one_line(repository):
+    make_own_data()
+    make_study_folder(repository, **OWN_DATA)
+    worked = run_as_program(repository, "prepare")
+    make_study_folder(repository, dataset="absent")
+    failed = run_as_program(repository, "prepare")
+
+    assert (worked.returncode, worked.stderr) == (0, "")
+    assert worked.stdout.endswith("\n[]\n")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("prepare: dataset 'absent'")
+    assert failed.stderr.count("\n") == 1
+
+
+@needs_sst2
+def test_sst2_is_prepared_in_seconds(study):
+    shutil.copytree(FOLDER, paths.SOURCES / "sst2-files")
+    start = time.process_time()
+    study(dataset="sst2-files", prepare__validation_rows=1000)
+
+    assert time.process_time() - start < 8
+    assert read_json(paths.POOL_METRICS)["pool_balanced_max"] >= 56_000
+    assert read_json(paths.DATA_CARD)["test"] == "dev.tsv (there is no test file)"

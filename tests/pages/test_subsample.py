@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from stages import prepare, subsample
+from stages.foundation import paths
+from stages.foundation.files import read_json
+from stages.foundation.split import read_split
+from tests.pages.study_folder import complaint, make_own_data, make_study_folder, run_as_program
+
+OWN_DATA = {"dataset": "mine", "prepare__validation_rows": 20}
+
+
+@pytest.fixture(autouse=True)
+def prepared(tmp_path, monkeypatch, repository):
+    """Small data of one's own after prepare."""
+    monkeypatch.chdir(tmp_path)
+    make_own_data()
+    make_study_folder(repository, **OWN_DATA)
+    prepare.main()
+
+
+@pytest.fixture
+def draw(repository):
+    """Write params.yaml with changes, run the page, return the subset."""
+
+    def run(**changes):
+        make_study_folder(repository, **OWN_DATA | changes)
+        subsample.main()
+        return read_split(paths.SUBSET)
+
+    return run
+
+
+def test_a_subset_is_balanced_and_the_beginning_of_larger_ones(draw):
+    smaller, larger = draw(samples=40), draw(samples=100)
+
+    assert np.bincount(smaller.labels).tolist() == [20, 20]
+    assert larger.row_ids[:40].tolist() == smaller.row_ids.tolist()
+    assert larger.sentences[:40] == smaller.sentences
+
+
+def test_a_subset_is_part_of_the_pool(draw):
+    pool, subset = read_split(paths.POOL), draw(samples=40)
+    rows = dict(zip(pool.row_ids.tolist(), zip(pool.sentences, pool.labels.tolist(), strict=True), strict=True))
+
+    drawn = zip(subset.sentences, subset.labels.tolist(), strict=True)
+    assert [rows[row] for row in subset.row_ids.tolist()] == list(drawn)
+    assert subset.label_names == pool.label_names
+
+
+def test_the_seed_draws_other_rows_and_the_same_seed_the_same_bytes(draw):
+    draw(samples=40, seed=1)
+    first = paths.SUBSET.read_bytes()
+    draw(samples=40, seed=2)
+    assert paths.SUBSET.read_bytes() != first
+
+    draw(samples=40, seed=1)
+    assert paths.SUBSET.read_bytes() == first
+
+
+def test_leaks_are_counted_against_the_subset_alone(draw, repository):
+    make_study_folder(repository, **OWN_DATA, prepare__partition="random")
+    prepare.main()
+    pool = read_json(paths.POOL_METRICS)
+
+    draw(samples=4)
+    few = read_json(paths.SUBSET_METRICS)
+    draw(samples=pool["pool_balanced_max"])
+    many = read_json(paths.SUBSET_METRICS)
+
+    kinds = [f"{split}_{kind}" for split in ("val", "test") for kind in ("equal", "part_of", "contains", "any")]
+    assert set(few) == {f"subset_{kind}" for kind in kinds}
+    assert few["subset_val_any"] < many["subset_val_any"] <= pool["pool_val_any"]
+
+
+def test_a_natural_class_ratio_may_take_the_whole_pool(draw):
+    pool = read_split(paths.POOL)
+
+    assert sorted(draw(samples=len(pool), subsample__class_ratio="natural").row_ids) == sorted(pool.row_ids)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"samples": 0}, "samples must be at least 1, got 0"),
+        ({"samples": -8}, "samples must be at least 1, got -8"),
+        ({"samples": 41}, "samples 41 cannot be balanced over 2 classes; the nearest that can is 40 or 42"),
+        ({"samples": "many"}, "samples must be a whole number, got 'many'"),
+        ({"samples": 10**9}, "samples 1000000000 is more than there are: the pool gives at most "),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"subsample__class_ratio": "odd"}, "subsample.class_ratio must be balanced or natural, got 'odd'"),
+    ],
+)
+def test_a_bad_param_gets_one_line_and_keeps_the_last_subset(draw, repository, changes, expected):
+    draw(samples=40)
+    before = paths.SUBSET.read_bytes()
+    make_study_folder(repository, **OWN_DATA | changes)
+
+    assert complaint("subsample", subsample.main).startswith(f"subsample: params.yaml: {expected}")
+    assert paths.SUBSET.read_bytes() == before
+
+
+def test_a_missing_pool_says_what_to_run():
+    paths.POOL.unlink()
+
+    assert complaint("subsample", subsample.main) == "subsample: data/prepared/pool.parquet is missing; run `dvc repro`"
+
+
+def test_the_program_imports_nothing_heavy(repository):
+    make_study_folder(repository, **OWN_DATA, samples=40)
+    ended = run_as_program(repository, "subsample")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith("\n[]\n")
