@@ -28,7 +28,8 @@ def main() -> None:
     params = read_params("prepare", PrepareView)
     source, cleaning = clean(read_source(params.dataset))
     parts = partition(source, params.prepare)
-    leaks = leak_table({"val": parts.validation, "test": source.test}, parts.pool, "pool")
+    held_out = {"val": parts.validation, "test": source.test}
+    leaks = leak_table(held_out, parts.pool, "pool")
 
     write_split(paths.POOL, parts.pool)
     write_split(paths.VALIDATION, parts.validation)
@@ -39,7 +40,7 @@ def main() -> None:
     say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
     say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")
     for name, origin in (("val", parts.validation_origin), ("test", source.test_origin)):
-        say(f"{name}: {counts[f'{name}_rows']:,} rows, {origin}; {leaks[f'pool_{name}_any']:,} overlap with the pool")
+        say(f"{name}: {len(held_out[name]):,} rows, {origin}; {leaks[f'pool_{name}_any']:,} overlap with the pool")
 
 
 def describe(params: PrepareView, source: Source, parts: Partition) -> dict[str, Any]:
