@@ -50,7 +50,7 @@ def draw_learning_curve(experiments: pd.DataFrame) -> Figure:
         axes = figure.add_subplot()
         cited = "seed study (BERT-base, cited)"
         axes.plot(
-            SEED_ROWS, SEED_TABLE, ":s", color=MUTED, markerfacecolor="white", label=f"{cited}, its table: it leaks"
+            SEED_ROWS, SEED_TABLE, ":s", color=MUTED, mfc="white", label=f"{cited}, its table: it leaks"
         )
         axes.plot(SEED_ROWS, SEED_GLUE_DEV, ":D", color=MUTED, label=f"{cited}, test")
         _measured(axes, grouped, "test", "-o", ACCENT, 0.97)
