@@ -35,7 +35,8 @@ def markdown_table(experiments: pd.DataFrame) -> str:
     ]
     lines += [
         f"| {row.train_rows:,} | {row.partition} | {_share(row, 'test')} | {row.test_f1:.3f} | {row.test_loss:.3f} "
-        f"| {_share(row, 'val')} | {100 * row.subset_val_any / row.val_rows:.1f} % | {row.epochs_run} ({row.best_epoch}) |"
+        f"| {_share(row, 'val')} | {100 * row.subset_val_any / row.val_rows:.1f} % "
+        f"| {row.epochs_run} ({row.best_epoch}) |"
         for row in experiments.itertuples()
     ]
     return "\n".join(lines)
@@ -49,9 +50,7 @@ def draw_learning_curve(experiments: pd.DataFrame) -> Figure:
         figure = new_figure(7.2, 4.2)
         axes = figure.add_subplot()
         cited = "seed study (BERT-base, cited)"
-        axes.plot(
-            SEED_ROWS, SEED_TABLE, ":s", color=MUTED, mfc="white", label=f"{cited}, its table: it leaks"
-        )
+        axes.plot(SEED_ROWS, SEED_TABLE, ":s", color=MUTED, mfc="white", label=f"{cited}, its table: it leaks")
         axes.plot(SEED_ROWS, SEED_GLUE_DEV, ":D", color=MUTED, label=f"{cited}, test")
         _measured(axes, grouped, "test", "-o", ACCENT, 0.97)
         _measured(axes, grouped, "val", "--s", SECOND, 1.03)
