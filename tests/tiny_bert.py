@@ -34,7 +34,7 @@ def save_tiny_bert(folder: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=32,
+        max_position_embeddings=128,
         initializer_range=0.2,  # wide enough for random features to tell words apart
     )
     with torch.random.fork_rng():

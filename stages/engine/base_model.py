@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 from transformers import CONFIG_MAPPING
 
 from stages.engine.params import BaseModelParams
@@ -32,6 +33,7 @@ WANTED_FILES = [  # no code, no pickles
     "merges.txt",
     "*.model",  # SentencePiece vocabularies
 ]
+VOCABULARIES = ["tokenizer.json", "vocab.*", "*.model"]
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
@@ -61,6 +63,7 @@ def find_base_model(model: str, base_models: Mapping[str, BaseModelParams]) -> B
     params = _resolve(model, base_models)
     folder, pin = _open_source(params)
     _check_config(folder / CONFIG, model)
+    _check_tokenizer(folder, model)
     weights = _weight_files(folder, model)
     for file in weights:
         _check_header(file)
@@ -135,9 +138,21 @@ def _check_config(config: Path, model: str) -> None:
         raise StudyError(f"model {model} has no {CONFIG} in {config.parent}")
     content = _read_mapping(config)
     model_type = content.get("model_type")
-    if model_type not in CONFIG_MAPPING:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         reason = "brings its own code, which is never run" if "auto_map" in content else "is not known to transformers"
         raise StudyError(f"model {model} of type {model_type!r} {reason}: choose another model")
+
+
+def _check_tokenizer(folder: Path, model: str) -> None:
+    """Refuse a folder without a vocabulary: transformers would make an empty one, in which every word is unknown."""
+    if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
+        raise StudyError(f"model {model} has no tokenizer in {folder}: tokenizer.json or a vocabulary is missing")
+    file = folder / "tokenizer.json"
+    try:
+        if file.is_file():
+            Tokenizer.from_file(str(file))
+    except Exception as error:
+        raise StudyError(f"{file} is damaged: {error}") from error
 
 
 def _check_header(file: Path) -> None:

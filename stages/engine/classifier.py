@@ -1,5 +1,6 @@
 """A base model with an adapter and a classification head, built, saved and loaded again."""
 
+import errno
 import json
 import warnings
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
@@ -24,6 +26,8 @@ from stages.engine.tokens import PaddedBatch
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_json
 
+PEFT_HEADS = frozenset({"classifier", "score"})  # PEFT trains and saves these by itself
+POOLER = "pooler"  # the one part of an encoder that pretraining often leaves out
 RECORD = "classifier.json"  # beside the adapter: what is needed to build the same classifier again
 
 
@@ -65,12 +69,13 @@ class Classifier:
 
     def save(self, folder: Path) -> None:
         """Write what `PeftModel.from_pretrained` and `load_classifier` read: no path, no date, no pickle."""
-        # No embedding is trained, so PEFT need not look the base model up on the Hub.
-        self.model.save_pretrained(str(folder), save_embedding_layers=False)
+        with _full_disk_as_os_error():
+            # No embedding is trained, so PEFT need not look the base model up on the Hub.
+            self.model.save_pretrained(str(folder), save_embedding_layers=False)
+            self.tokenizer.save_pretrained(folder)
         (folder / "README.md").unlink()  # PEFT's model card is a form that nobody has filled in
         _write_canonical(folder / "adapter_config.json")
         self.model.config.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
         write_json(folder / RECORD, asdict(self.record))
 
 
@@ -88,25 +93,15 @@ def build_classifier(
     The generator that initialises them goes on to drive dropout.
 
     Raises:
-        StudyError: If the base model cannot be loaded or has no layer of the adapter's names.
+        StudyError: If the base model cannot be loaded, has no layer of the adapter's names or no room for so many
+            tokens.
     """
     _refuse_chance()
     torch.manual_seed(seed)
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        bias=lora.bias,
-        target_modules=lora.target_modules,
-    )
-    encoder = _load_encoder(base, label_names)
-    try:
-        with _known_warnings():
-            model = get_peft_model(encoder, config)
-    except ValueError as error:
-        names = ", ".join(lora.target_modules)
-        raise StudyError(f"model {base.name} has no linear layers named {names} (train.lora.target_modules)") from error
+    encoder, fresh = _load_encoder(base, label_names)
+    _require_fitting(base, encoder, lora, max_tokens)
+    with _known_warnings():
+        model = get_peft_model(encoder, lora_config(lora, fresh))
     # A path would differ from machine to machine, and so would the hash of the model.
     model.peft_config["default"].base_model_name_or_path = base.location
     trainable, total = model.get_nb_trainable_parameters()
@@ -126,6 +121,24 @@ def build_classifier(
     return Classifier(model, _load_tokenizer(base.folder, base.name), record)
 
 
+def lora_config(lora: LoraParams, fresh: frozenset[str] = frozenset()) -> LoraConfig:
+    """PEFT's configuration of the adapter.
+
+    Args:
+        lora: From params.yaml.
+        fresh: Modules that the base model's weights lack; they start at random, so they are trained and saved.
+    """
+    return LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        bias=lora.bias,
+        target_modules=lora.target_modules,
+        modules_to_save=sorted(fresh - PEFT_HEADS) or None,
+    )
+
+
 def load_classifier(folder: Path) -> Classifier:
     """The classifier that `Classifier.save` wrote, on the base model it was trained on.
 
@@ -138,7 +151,7 @@ def load_classifier(folder: Path) -> Classifier:
     if base.weights_sha256 != record.weights_sha256:
         raise StudyError(f"the weights of {base.name} are not those that {folder} was trained on; train again")
     _refuse_chance()
-    encoder = _load_encoder(base, tuple(record.label_names))
+    encoder, _ = _load_encoder(base, tuple(record.label_names))
     with _known_warnings():
         model = PeftModel.from_pretrained(encoder, str(folder))
     return Classifier(model, _load_tokenizer(folder, base.name), record)
@@ -159,11 +172,12 @@ def _refuse_chance() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> PreTrainedModel:
-    logging.set_verbosity_error()  # "newly initialized" is what we want here
+def _load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The base model with a classification head, and the modules whose weights are not in its files."""
+    logging.set_verbosity_error()  # "newly initialized" is checked below instead
     logging.disable_progress_bar()
     try:
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        model, info = AutoModelForSequenceClassification.from_pretrained(
             base.folder,
             num_labels=len(label_names),
             id2label=dict(enumerate(label_names)),
@@ -171,10 +185,32 @@ def _load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> PreTrainedMo
             use_safetensors=True,
             trust_remote_code=False,
             dtype=torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except RuntimeError as error:
+        raise StudyError(f"model {base.name}: its weights do not fit its config.json, they have other sizes") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise StudyError(f"model {base.name}: cannot be loaded as a text classifier: {error}") from error
-    return model
+    fresh = frozenset(_module_of(key, model.base_model_prefix) for key in info["missing_keys"])
+    if lacking := sorted(fresh & {name for name, _ in model.base_model.named_children()} - {POOLER}):
+        raise StudyError(f"model {base.name}: its weights lack {', '.join(lacking)}; they would be random")
+    return model, fresh
+
+
+def _module_of(key: str, prefix: str) -> str:
+    """`classifier` of `classifier.weight`, `pooler` of `bert.pooler.dense.weight`."""
+    return key.removeprefix(f"{prefix}.").split(".")[0]
+
+
+def _require_fitting(base: BaseModel, encoder: PreTrainedModel, lora: LoraParams, max_tokens: int) -> None:
+    """Refuse what PEFT would do by half and what would fail at the first long text."""
+    names = [name for name, _ in encoder.base_model.named_modules()]
+    lacking = [target for target in lora.target_modules if not any(f".{name}".endswith(f".{target}") for name in names)]
+    if lacking:
+        raise StudyError(f"model {base.name} has no layers named {', '.join(lacking)} (train.lora.target_modules)")
+    positions = getattr(encoder.config, "max_position_embeddings", max_tokens)
+    if max_tokens > positions:
+        raise StudyError(f"train.max_tokens is {max_tokens}, but model {base.name} reads at most {positions} tokens")
 
 
 def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
@@ -185,6 +221,17 @@ def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         raise StudyError(f"model {name}: its tokenizer has no padding token, which batches need")
     return tokenizer
+
+
+@contextmanager
+def _full_disk_as_os_error() -> Iterator[None]:
+    """Say a full disk as Python does: the libraries in Rust have each a type and words of their own for it."""
+    try:
+        yield
+    except Exception as error:
+        if "os error 28" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, "No space left on device") from error
 
 
 def _write_canonical(path: Path) -> None:

@@ -17,9 +17,14 @@ def tiny_classifier(tiny_base) -> Classifier:
     return build(tiny_base, seed=0)
 
 
-def build(base: BaseModel, *, seed: int) -> Classifier:
+def build(base: BaseModel, *, seed: int, lora=LORA, precision="fp32", max_tokens=16) -> Classifier:
     return build_classifier(
-        base, lora=LORA, label_names=("negative", "positive"), seed=seed, precision="fp32", max_tokens=16
+        base,
+        lora=lora,
+        label_names=("negative", "positive"),
+        seed=seed,
+        precision=precision,
+        max_tokens=max_tokens,
     )
 
 

@@ -1,15 +1,20 @@
+import errno
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from safetensors.torch import load_file
+from peft import PeftModel, get_peft_model
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
-from stages.engine.classifier import RECORD, build_classifier, load_classifier
+from stages.engine.base_model import find_base_model
+from stages.engine.classifier import RECORD, load_classifier, lora_config
 from stages.engine.loop import fit
+from stages.engine.params import LoraParams
 from stages.engine.predict import predict_logits, tokenized
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
@@ -20,19 +25,11 @@ from tests.tiny_bert import LORA
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_lora_on_bert_base_trains_the_published_number_of_parameters(repository):
-    lora = read_yaml(repository / "params.yaml")["train"]["lora"]
+    lora = LoraParams(**read_yaml(repository / "params.yaml")["train"]["lora"])
     with torch.device("meta"):  # shapes only
         model = BertForSequenceClassification(BertConfig(num_labels=2))
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=lora["rank"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
-        bias=lora["bias"],
-        target_modules=lora["target_modules"],
-    )
 
-    assert get_peft_model(model, config).get_nb_trainable_parameters() == (296_450, 109_780_228)
+    assert get_peft_model(model, lora_config(lora)).get_nb_trainable_parameters() == (296_450, 109_780_228)
 
 
 def test_only_the_adapter_and_the_head_are_trained(tiny_classifier):
@@ -107,13 +104,76 @@ def test_a_base_model_that_changed_since_is_refused(tiny_classifier, tmp_path):
         load_classifier(tmp_path)
 
 
-def test_layers_that_the_base_model_lacks_are_named(tiny_base):
-    with pytest.raises(StudyError, match="nowhere"):
-        build_classifier(
-            tiny_base,
-            lora=replace(LORA, target_modules=["nowhere"]),
-            label_names=("a", "b"),
-            seed=0,
-            precision="fp32",
-            max_tokens=8,
-        )
+@pytest.mark.parametrize("target_modules", [["nowhere"], ["query", "nowhere"]])
+def test_layers_that_the_base_model_lacks_are_named(tiny_base, target_modules):
+    with pytest.raises(StudyError, match=r"has no layers named nowhere \(train\.lora\.target_modules\)"):
+        build(tiny_base, seed=0, lora=replace(LORA, target_modules=target_modules))
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(tiny_base):
+    with pytest.raises(StudyError, match=r"train\.max_tokens is 129, but model .* reads at most 128 tokens"):
+        build(tiny_base, seed=0, max_tokens=129)
+
+
+def rewritten(base, folder, change):
+    """A copy of the base model with other weights."""
+    shutil.copytree(base.folder, folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(change(weights), folder / "model.safetensors", metadata={"format": "pt"})
+    return find_base_model(str(folder), {})
+
+
+def test_weights_of_something_else_are_refused(tiny_base, tmp_path):
+    other = rewritten(tiny_base, tmp_path / "other", lambda _: {"unrelated": torch.zeros(1)})
+
+    with pytest.raises(StudyError, match="its weights lack embeddings, encoder; they would be random"):
+        build(other, seed=0)
+
+
+def test_weights_of_another_size_are_refused(tiny_base, tmp_path):
+    other = rewritten(
+        tiny_base, tmp_path / "other", lambda weights: {name: w[..., :1].contiguous() for name, w in weights.items()}
+    )
+
+    with pytest.raises(StudyError, match=r"do not fit its config\.json"):
+        build(other, seed=0)
+
+
+def test_a_pooler_that_pretraining_left_out_is_trained_and_saved(tiny_base, tmp_path):
+    headless = rewritten(
+        tiny_base,
+        tmp_path / "headless",
+        lambda weights: {name: weight for name, weight in weights.items() if "pooler" not in name},
+    )
+    classifier = build(headless, seed=0)
+    classifier.save(tmp_path / "model")
+    loaded = load_classifier(tmp_path / "model")
+
+    assert any("pooler" in name for name in classifier.trainable())
+    rows = tokenized(classifier, opinions(10))
+    np.testing.assert_array_equal(predict_logits(loaded, rows, 8), predict_logits(classifier, rows, 8))
+
+
+def test_a_classifier_in_bf16_learns_and_is_saved_with_its_number_format(tiny_base, tmp_path):
+    classifier = build(tiny_base, seed=0, precision="bf16")
+    history = fit(classifier, opinions(200), opinions(40, seed=1), PARAMS, seed=0).history
+    classifier.save(tmp_path)
+
+    assert history[-1].val_accuracy > 0.9
+    assert load_classifier(tmp_path).record.precision == "bf16"
+    exact = build(tiny_base, seed=0)
+    rows = tokenized(exact, opinions(40))
+    rounded = predict_logits(build(tiny_base, seed=0, precision="bf16"), rows, 8)
+    np.testing.assert_allclose(rounded, predict_logits(exact, rows, 8), rtol=0, atol=0.05)  # 8 bits of mantissa
+    assert not np.array_equal(rounded, predict_logits(exact, rows, 8))
+
+
+@pytest.mark.parametrize("error", [SafetensorError("I/O error: No space left (os error 28)"), Exception("os error 28")])
+def test_a_full_disk_is_an_os_error_whichever_library_meets_it(tiny_classifier, tmp_path, monkeypatch, error):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr(tiny_classifier.model, "save_pretrained", fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        tiny_classifier.save(tmp_path)
+    assert caught.value.errno == errno.ENOSPC
