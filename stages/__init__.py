@@ -10,6 +10,7 @@ A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one
 
 The folders are rooms with one job each; imports run downwards only:
 
+    study      many experiments -> one table, one curve; trains nothing
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
     engine     tokens, model, training loop, prediction      (torch, transformers, peft)
     corpus     sources, cleaning, partition, leaks, subsets  (numpy, pandas; datasets for the Hub)

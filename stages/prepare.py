@@ -26,7 +26,7 @@ from stages.foundation.stage import run_stage
 def main() -> None:
     """Read, clean, hold out validation rows, and measure what leaks."""
     params = read_params("prepare", PrepareView)
-    source, cleaning = clean(read_source(params.dataset))
+    source, cleaning, val_dropped = clean(read_source(params.dataset))
     parts = partition(source, params.prepare)
     held_out = {"val": parts.validation, "test": source.test}
     leaks = leak_table(held_out, parts.pool, "pool")
@@ -35,7 +35,7 @@ def main() -> None:
     write_split(paths.VALIDATION, parts.validation)
     write_split(paths.TEST, source.test)
     write_json(paths.DATA_CARD, describe(params, source, parts))
-    counts = count_rows(cleaning, parts)
+    counts = count_rows(cleaning, parts) | {"val_rows_dropped": val_dropped}
     write_json(paths.POOL_METRICS, counts | leaks)
     say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
     say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")
@@ -66,6 +66,7 @@ def count_rows(cleaning: Cleaning, parts: Partition) -> dict[str, int]:
         "rows_contradictory": cleaning.contradictory,
         "sources_held_out": parts.sources_held_out,
         "rows_dropped": parts.rows_dropped,
+        "rows_held_out": cleaning.kept - parts.rows_dropped - len(parts.pool),
         "pool_rows": len(parts.pool),
         "pool_balanced_max": parts.pool.num_classes * int(np.bincount(parts.pool.labels).min()),
     }

@@ -13,7 +13,7 @@ from stages.foundation.split import Split
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaning:
-    """Where the rows of a training split went; the last four add up to the first."""
+    """Where the rows of a split went; the last four add up to the first."""
 
     rows_read: int
     empty: int  # no text at all
@@ -22,13 +22,13 @@ class Cleaning:
     kept: int
 
 
-def clean(source: Source) -> tuple[Source, Cleaning]:
+def clean(source: Source) -> tuple[Source, Cleaning, int]:
     """Normalise all splits; drop rows from training and from a given validation split.
 
     The test split keeps every row: it is what others measure on, too.
 
     Returns:
-        The cleaned source, and the counts of its training split.
+        The cleaned source, the counts of its training split, and the rows dropped from a given validation split.
 
     Raises:
         StudyError: If a class is left without training rows, or a given validation split without rows.
@@ -39,13 +39,14 @@ def clean(source: Source) -> tuple[Source, Cleaning]:
     _require_every_class(train)
     cleaned = replace(source, train=train, test=normalise(source.test), train_groups=_at(source.train_groups, rows))
     if source.validation is None:
-        return cleaned, counts
+        return cleaned, counts, 0
     validation = normalise(source.validation)
     rows, _ = keep_rows(validation)
     if not len(rows):
         raise StudyError("the validation split is empty after cleaning; give it rows or leave it out")
     groups = _at(source.validation_groups, rows)
-    return replace(cleaned, validation=validation.take(rows), validation_groups=groups), counts
+    cleaned = replace(cleaned, validation=validation.take(rows), validation_groups=groups)
+    return cleaned, counts, len(validation) - len(rows)
 
 
 def normalise(split: Split) -> Split:

@@ -46,4 +46,4 @@ class SubsampleView:
 
     def __post_init__(self) -> None:
         check_param(self.samples >= 1, f"samples must be at least 1, got {self.samples}")
-        check_param(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
+        check_param(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), got {self.seed}")

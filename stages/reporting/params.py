@@ -6,12 +6,34 @@ from stages.foundation.errors import check_param
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SubsampleView:
+    """The part of the section `subsample` that the report repeats."""
+
+    class_ratio: str  # balanced or natural
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraView:
+    """The part of the section `train.lora` that the report repeats."""
+
+    rank: int
+    alpha: int
+    dropout: float  # probability
+    target_modules: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingView:
     """The part of the section `train` that the report repeats."""
 
     epochs: int  # passes over the subset, at most
     batch_size: int  # rows per optimizer step
     learning_rate: float  # at the first step
+    weight_decay: float
+    max_grad_norm: float
+    patience: int  # epochs
+    max_tokens: int  # of the longest text
+    lora: LoraView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +62,7 @@ class ReportView:
     dataset: str
     model: str
     method: str
+    subsample: SubsampleView
     train: TrainingView
     evaluate: ConfidenceView
     report: ReportParams

@@ -32,8 +32,10 @@ CLEANING = {
     "rows_contradictory": "dropped: one text, two labels",
     "sources_held_out": "sources held out for validation",
     "rows_dropped": "dropped: too close to validation",
+    "rows_held_out": "held out as validation rows",
     "pool_rows": "left in the training pool",
     "pool_balanced_max": "largest balanced subset of it",
+    "val_rows_dropped": "dropped from a given validation split",
 }
 
 
@@ -142,7 +144,7 @@ def mistakes(listed: list[Mistake], *, num_wrong: int) -> Markup:
 
 def run(params: ReportView, results: Results) -> Markup:
     """What was run, on which data."""
-    card, scored = results.card, results.scores
+    card, scored, training, lora = results.card, results.scores, params.train, params.train.lora
     source = f"{card['kind']}, revision {card['revision']}" if card["revision"] else card["kind"]
     trained = (
         f"{count(scored['trainable_parameters'])} of {count(scored['total_parameters'])} "
@@ -155,13 +157,20 @@ def run(params: ReportView, results: Results) -> Markup:
         ["partition", card["partition"]],
         ["validation rows", card["validation"]],
         ["test rows", card["test"]],
-        ["training rows", count(scored["train_rows"])],
+        ["training rows", f"{count(scored['train_rows'])}, {params.subsample.class_ratio} over the classes"],
         ["seed", str(params.seed)],
         ["model", params.model],
         ["method", params.method],
         ["trained parameters", trained],
-        ["learning rate, batch", f"{params.train.learning_rate:g}, {params.train.batch_size} rows"],
-        ["epochs", f"{scored['epochs_run']} of at most {params.train.epochs}, epoch {scored['best_epoch']} kept"],
+        [
+            "LoRA",
+            f"rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}, on {', '.join(lora.target_modules)}",
+        ],
+        ["learning rate, batch", f"{training.learning_rate:g}, {training.batch_size} rows"],
+        ["weight decay, gradient norm", f"{training.weight_decay:g}, at most {training.max_grad_norm:g}"],
+        ["longest text", f"{training.max_tokens} tokens"],
+        ["epochs", f"{scored['epochs_run']} of at most {training.epochs}, epoch {scored['best_epoch']} kept"],
+        ["patience", f"{training.patience} epochs without a better validation loss"],
         ["precision", scored["precision_used"]],
     ]
     return table([], rows)

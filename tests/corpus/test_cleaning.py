@@ -31,7 +31,7 @@ def test_what_is_kept_are_first_rows_of_texts_with_one_label(rows):
 
 
 def test_texts_that_differ_in_white_space_only_are_duplicates():
-    source, counts = clean(make_source([("so  good", 1), (" so good", 1), ("bad", 0)]))
+    source, counts, _ = clean(make_source([("so  good", 1), (" so good", 1), ("bad", 0)]))
 
     assert source.train.sentences == ["so good", "bad"]
     assert source.train.row_ids.tolist() == [0, 2]
@@ -39,7 +39,7 @@ def test_texts_that_differ_in_white_space_only_are_duplicates():
 
 
 def test_the_test_split_keeps_all_its_rows():
-    source, _ = clean(make_source([("a", 0), ("b", 1)], test=[(" x", 0), ("x", 1), ("x", 1), ("", 0)]))
+    source, *_ = clean(make_source([("a", 0), ("b", 1)], test=[(" x", 0), ("x", 1), ("x", 1), ("", 0)]))
 
     assert source.test.sentences == ["x", "x", "x", ""]
 
@@ -47,9 +47,10 @@ def test_the_test_split_keeps_all_its_rows():
 def test_a_given_validation_split_is_cleaned_and_groups_follow_their_rows():
     train = [("a", 0), ("a", 0), ("b", 1)]
     validation = [("", 1), ("v", 1)]
-    source, _ = clean(make_source(train, validation=validation, groups=[5, 6, 7], validation_groups=[8, 9]))
+    source, _, dropped = clean(make_source(train, validation=validation, groups=[5, 6, 7], validation_groups=[8, 9]))
 
     assert source.validation.sentences == ["v"]
+    assert dropped == 1
     assert source.train_groups.tolist() == [5, 7]
     assert source.validation_groups.tolist() == [9]
 

@@ -149,14 +149,14 @@ class TestGivenValidation:
     VALIDATION = (("So  good", 1), ("other people are bad", 0))
 
     def test_it_is_kept_as_it_is(self):
-        source, _ = clean(make_source(self.TRAIN, validation=self.VALIDATION))
+        source, *_ = clean(make_source(self.TRAIN, validation=self.VALIDATION))
         parts = partition(source, params(1000))
 
         assert parts.validation.sentences == ["So good", "other people are bad"]
         assert parts.validation_origin == "given by the source"
 
     def test_grouped_drops_every_training_row_that_overlaps(self):
-        source, _ = clean(make_source(self.TRAIN, validation=self.VALIDATION))
+        source, *_ = clean(make_source(self.TRAIN, validation=self.VALIDATION))
         parts = partition(source, params(1000))
 
         assert parts.pool.sentences == ["fine", "dull"]
@@ -169,14 +169,14 @@ class TestGivenValidation:
         assert partition(source, params(1000)).pool.sentences == ["c", "d"]
 
     def test_random_drops_nothing(self):
-        source, _ = clean(make_source(self.TRAIN, validation=self.VALIDATION))
+        source, *_ = clean(make_source(self.TRAIN, validation=self.VALIDATION))
         parts = partition(source, params(1000, "random"))
 
         assert len(parts.pool) == len(self.TRAIN)
         assert parts.rows_dropped == 0
 
     def test_a_class_that_is_lost_to_the_overlap_is_refused(self):
-        source, _ = clean(make_source(self.TRAIN, validation=[*self.VALIDATION, ("dull and boring", 0)]))
+        source, *_ = clean(make_source(self.TRAIN, validation=[*self.VALIDATION, ("dull and boring", 0)]))
 
         with pytest.raises(StudyError, match="a class is left without any"):
             partition(source, params(1000))
@@ -194,7 +194,7 @@ def sst2(tmp_path_factory):
 
 @needs_sst2
 def test_sst2_has_the_rows_that_are_known_of_it(sst2):
-    _, counts = sst2
+    _, counts, _ = sst2
 
     assert (counts.rows_read, counts.kept, counts.contradictory) == (67_349, 66_973, 10)
 
@@ -202,7 +202,7 @@ def test_sst2_has_the_rows_that_are_known_of_it(sst2):
 @needs_sst2
 @pytest.mark.parametrize("seed", [13, 14])
 def test_a_grouped_sst2_does_not_leak_and_leaves_56_000_balanced_rows(sst2, seed):
-    source, _ = sst2
+    source, *_ = sst2
     parts = partition(source, params(1000, seed=seed))
     leaks = measure_leaks([parts.validation], parts.pool)[0]
 
@@ -213,7 +213,7 @@ def test_a_grouped_sst2_does_not_leak_and_leaves_56_000_balanced_rows(sst2, seed
 
 @needs_sst2
 def test_a_random_carve_of_sst2_leaks_nearly_all_validation_rows(sst2):
-    source, _ = sst2
+    source, *_ = sst2
     parts = partition(source, params(1000, "random"))
 
     assert measure_leaks([parts.validation], parts.pool)[0].any > 980

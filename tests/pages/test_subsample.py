@@ -87,7 +87,7 @@ def test_a_natural_class_ratio_may_take_the_whole_pool(draw):
         ({"samples": 41}, "samples 41 cannot be balanced over 2 classes; the nearest that can is 40 or 42"),
         ({"samples": "many"}, "samples must be a whole number, got 'many'"),
         ({"samples": 10**9}, "samples 1000000000 is more than there are: the pool gives at most "),
-        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"seed": -1}, "seed must be in [0, 2^32), got -1"),
         ({"subsample__class_ratio": "odd"}, "subsample.class_ratio must be balanced or natural, got 'odd'"),
     ],
 )

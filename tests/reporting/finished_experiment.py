@@ -14,7 +14,7 @@ PIPELINE = """\
 stages:
   report:
     cmd: python -m stages.report
-    params: [samples, seed, dataset, model, method, train, evaluate, report]
+    params: [samples, seed, dataset, model, method, subsample, train, evaluate, report]
 """
 PARAMS = """\
 samples: 1000
@@ -22,7 +22,16 @@ seed: 42
 dataset: reviews
 model: minilm
 method: lora
-train: {epochs: 5, batch_size: 32, learning_rate: 5.0e-4}
+subsample: {class_ratio: balanced}
+train:
+  epochs: 5
+  batch_size: 32
+  learning_rate: 5.0e-4
+  weight_decay: 0.0
+  max_grad_norm: 1.0
+  patience: 2
+  max_tokens: 128
+  lora: {rank: 8, alpha: 16, dropout: 0.1, target_modules: [query, value]}
 evaluate: {confidence_level: 0.95}
 report: {worst_errors: 3}
 """
@@ -109,8 +118,10 @@ def _pool() -> dict[str, Any]:
         "rows_contradictory": 5,
         "sources_held_out": 200,
         "rows_dropped": 3611,
+        "rows_held_out": 1000,
         "pool_rows": 60210,
         "pool_balanced_max": 57368,
+        "val_rows_dropped": 0,
     }
 
 

@@ -1,0 +1,1 @@
+"""What looks across experiments; it trains nothing."""
