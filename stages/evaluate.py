@@ -5,10 +5,10 @@ Writes  data/predictions/, metrics/scores.json, metrics/cost.json, plots/history
         plots/learning_curve.json
 """
 
-from stages.engine.classifier import load_classifier
+from stages.engine.device import choose_device
 from stages.engine.history import best_epoch, read_history
+from stages.engine.methods import load
 from stages.engine.params import EvaluateView
-from stages.engine.predict import predict_logits, tokenized
 from stages.foundation import paths
 from stages.foundation.files import read_json, write_json, write_text
 from stages.foundation.log import say
@@ -23,7 +23,8 @@ from stages.scoring.table import learning_curve_point, score_table
 def main() -> None:
     """Predict with the kept epoch, once; the test split chooses nothing."""
     params = read_params("evaluate", EvaluateView).evaluate
-    classifier = load_classifier(paths.MODEL)
+    device, _ = choose_device(params.device)
+    classifier = load(paths.MODEL, device)
 
     scores = {}
     for name, source, target in (
@@ -31,7 +32,7 @@ def main() -> None:
         ("val", paths.VALIDATION, paths.VALIDATION_PREDICTIONS),
     ):
         split = read_split(source)
-        logits = predict_logits(classifier, tokenized(classifier, split), params.batch_size)
+        logits = classifier.predict(split, params.batch_size)
         scores[name] = score(logits, split.labels, confidence_level=params.confidence_level)
         write_predictions(target, split, logits)
         if name == "test":
@@ -46,6 +47,7 @@ def main() -> None:
         "trainable_parameters": record.trainable_parameters,
         "total_parameters": record.total_parameters,
         "trainable_percent": 100 * record.trainable_parameters / record.total_parameters,
+        "engine_used": record.engine,
         "precision_used": record.precision,
     }
     write_json(paths.SCORES, score_table(scores, train_rows) | outcome)

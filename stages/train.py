@@ -5,13 +5,10 @@ Writes  data/model/, data/history.csv, data/cost.json: cached outs only, so that
         evaluate publishes what Git keeps
 """
 
-from stages.engine.base_model import find_base_model
-from stages.engine.classifier import build_classifier
 from stages.engine.cost import write_cost
 from stages.engine.history import best_epoch, write_history
-from stages.engine.loop import fit
+from stages.engine.methods import build
 from stages.engine.params import TrainView
-from stages.engine.precision import choose_precision
 from stages.foundation import paths
 from stages.foundation.log import say
 from stages.foundation.params import read_params
@@ -22,25 +19,16 @@ NEEDED_MIB = 500  # model, cache and a copy of both, with room to spare
 
 
 def main() -> None:
-    """Fine-tune on this experiment's subset and keep the best epoch by validation loss."""
+    """Train on this experiment's subset and keep the best epoch by validation loss."""
     params = read_params("train", TrainView)
     require_free_space(NEEDED_MIB)
     subset, validation = read_split(paths.SUBSET), read_split(paths.VALIDATION)
-    base = find_base_model(params.model, params.train.base_models)
-    precision = choose_precision(params.train.precision)
 
-    classifier = build_classifier(
-        base,
-        lora=params.train.lora,
-        label_names=subset.label_names,
-        seed=params.seed,
-        precision=precision,
-        max_tokens=params.train.max_tokens,
-    )
+    classifier = build(params, subset.label_names)
+    say(f"{params.method}, {len(subset):,} rows")
+    result = classifier.fit(subset, validation, params.train, seed=params.seed)
     record = classifier.record
-    say(f"{params.method} on {base.name}: {record.trainable_parameters:,} of {record.total_parameters:,} parameters")
-    say(f"{len(subset):,} rows, cpu, {precision} ({params.train.precision} in params.yaml)")
-    result = fit(classifier, subset, validation, params.train, seed=params.seed)
+    say(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters trained, engine {record.engine}")
     say(f"epoch {best_epoch(result.history).epoch} is kept, {result.samples_per_second:.0f} samples/s")
 
     classifier.save(paths.MODEL)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
@@ -42,7 +42,7 @@ class BaseModel:
     """A pretrained model on the disk, and what identifies it."""
 
     name: str  # as params.yaml names it
-    source: str  # package, hub or folder
+    source: Literal["package", "hub", "folder"]
     location: str  # package/folder inside it, Hub id, or folder
     pin: str  # SHA-256 that the weights were held against, Hub commit, or empty
     folder: Path  # holds config.json, safetensors weights and the tokenizer

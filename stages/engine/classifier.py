@@ -1,124 +1,160 @@
-"""A base model with an adapter and a classification head, built, saved and loaded again."""
+"""A fine-tuned encoder: all of it, or an adapter and the head."""
 
-import errno
 import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
+from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    logging,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.base_model import BaseModel, find_base_model
-from stages.engine.params import BaseModelParams, LoraParams
-from stages.engine.precision import Precision, matrix_products_in
-from stages.engine.tokens import PaddedBatch
+from stages.engine.base_model import BaseModel
+from stages.engine.encoder import (
+    find_again,
+    full_disk_as_os_error,
+    load_encoder,
+    load_model,
+    load_tokenizer,
+    record_base,
+    require_room,
+)
+from stages.engine.forward import Forward, choose_engine, prepare_forward
+from stages.engine.learners import TextLearner
+from stages.engine.loop import Fit, fit
+from stages.engine.params import LoraParams, TrainParams
+from stages.engine.predict import predict_logits
+from stages.engine.record import Precision, Record, read_record, write_record
+from stages.engine.tokens import TokenRows, tokenize
 from stages.foundation.errors import StudyError
-from stages.foundation.files import read_json, write_json
+from stages.foundation.files import write_json
+from stages.foundation.split import Split
 
 PEFT_HEADS = frozenset({"classifier", "score"})  # PEFT trains and saves these by itself
-POOLER = "pooler"  # the one part of an encoder that pretraining often leaves out
-RECORD = "classifier.json"  # beside the adapter: what is needed to build the same classifier again
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """What a saved classifier was made from; plain values, the same on every machine."""
-
-    base_model: str  # the name in params.yaml
-    source: str  # package, hub or folder
-    location: str
-    pin: str  # SHA-256 of the weights or commit
-    weights_sha256: str
-    method: str
-    precision: Precision  # used in training, and again in prediction
-    max_tokens: int
-    label_names: list[str]
-    trainable_parameters: int  # adapter and head
-    total_parameters: int  # base model, adapter, and the head twice: PEFT keeps the untrained one
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the cached forward pass
 class Classifier:
     """A model that turns token ids into one logit per class."""
 
-    model: PeftModel
+    model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
     record: Record
+    device: torch.device
 
-    def logits(self, batch: PaddedBatch) -> torch.Tensor:
-        """(B, C) float32 logits of a batch."""
-        with matrix_products_in(self.record.precision):
-            output = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-        logits: torch.Tensor = output.logits
-        return logits.float()
+    @cached_property
+    def forward(self) -> Forward:
+        """The forward pass, for training; its `merged()` is for prediction."""
+        return prepare_forward(self.transformer, self.record.engine, self.record.precision)
+
+    @property
+    def transformer(self) -> PreTrainedModel:
+        """Transformers' model, adapters inside."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """Name and weights of all that training changes."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
+    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
+        """Train in place and end with the weights of the best epoch."""
+        learner = TextLearner(
+            self.forward,
+            list(self.trainable().values()),
+            train=self._tokenized(train),
+            validation=self._tokenized(validation),
+            device=self.device,
+            seed=seed,
+        )
+        learning_rate = params.lora.learning_rate if self.record.method == "lora" else params.full.learning_rate
+        return fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
+
+    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
+        """(N, C) float32 logits, in the order of the rows, dropout off."""
+        return predict_logits(self.forward, self._tokenized(split), batch_size=batch_size, device=self.device)
+
+    def _tokenized(self, split: Split) -> TokenRows:
+        return tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
+
     def save(self, folder: Path) -> None:
-        """Write what `PeftModel.from_pretrained` and `load_classifier` read: no path, no date, no pickle."""
-        with _full_disk_as_os_error():
-            # No embedding is trained, so PEFT need not look the base model up on the Hub.
-            self.model.save_pretrained(str(folder), save_embedding_layers=False)
+        """Write what PEFT's or Transformers' `from_pretrained` loads again: no path, no date, no pickle."""
+        with full_disk_as_os_error():
+            if isinstance(self.model, PeftModel):
+                _save_adapter(self.model, folder)
+            else:
+                self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
-        (folder / "README.md").unlink()  # PEFT's model card is a form that nobody has filled in
-        _write_canonical(folder / "adapter_config.json")
-        self.model.config.save_pretrained(folder)
-        write_json(folder / RECORD, asdict(self.record))
+        write_record(folder, self.record)
 
 
 def build_classifier(
     base: BaseModel,
+    params: TrainParams,
     *,
-    lora: LoraParams,
+    lora: LoraParams | None,
     label_names: tuple[str, ...],
     seed: int,
     precision: Precision,
-    max_tokens: int,
+    device: torch.device,
 ) -> Classifier:
-    """The base model with a fresh adapter and head; the same seed gives the same weights.
+    """The base model with a fresh head, and with a fresh adapter or all of it to be trained.
 
-    The generator that initialises them goes on to drive dropout.
+    The same seed gives the same weights.
+
+    Args:
+        base: The base model.
+        params: From params.yaml.
+        lora: The adapter; None trains every parameter.
+        label_names: Name of each class index.
+        seed: Initialises what is fresh; the generator goes on to drive the dropout of the plain engine.
+        precision: Of the matrix products.
+        device: Where to train.
 
     Raises:
         StudyError: If the base model cannot be loaded, has no layer of the adapter's names or no room for so many
             tokens.
     """
-    _refuse_chance()
     torch.manual_seed(seed)
-    encoder, fresh = _load_encoder(base, label_names)
-    _require_fitting(base, encoder, lora, max_tokens)
-    with _known_warnings():
-        model = get_peft_model(encoder, lora_config(lora, fresh))
-    # A path would differ from machine to machine, and so would the hash of the model.
-    model.peft_config["default"].base_model_name_or_path = base.location
-    trainable, total = model.get_nb_trainable_parameters()
+    encoder, fresh = load_encoder(base, label_names)
+    require_room(base, encoder, params.max_tokens)
+    model = encoder if lora is None else _adapt(base, encoder, lora, fresh)
+    weights = list(model.parameters())
     record = Record(
-        base_model=base.name,
-        source=base.source,
-        location=base.location,
-        pin=base.pin,
-        weights_sha256=base.weights_sha256,
-        method="lora",
-        precision=precision,
-        max_tokens=max_tokens,
+        method="full" if lora is None else "lora",
         label_names=list(label_names),
-        trainable_parameters=trainable,
-        total_parameters=total,
+        trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        total_parameters=sum(weight.numel() for weight in weights),
+        engine=choose_engine(params.engine, encoder),
+        precision=precision,
+        max_tokens=params.max_tokens,
+        base=record_base(base),
     )
-    return Classifier(model, _load_tokenizer(base.folder, base.name), record)
+    torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
+    return Classifier(model, load_tokenizer(base.folder, base.name), record, device)
+
+
+def load_classifier(folder: Path, device: torch.device) -> Classifier:
+    """The classifier that `Classifier.save` wrote, on the base model it was trained on.
+
+    Raises:
+        StudyError: If the base model is not there, or its weights are not those of the training.
+    """
+    record = read_record(folder)
+    label_names = tuple(record.label_names)
+    model: PreTrainedModel | PeftModel
+    if record.method == "full":
+        model, _ = load_model(folder, str(folder), label_names)
+    else:
+        encoder, _ = load_encoder(find_again(record, folder), label_names)
+        with _known_warnings():
+            model = PeftModel.from_pretrained(encoder, str(folder))
+    torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
+    return Classifier(model, load_tokenizer(folder, str(folder)), record, device)
 
 
 def lora_config(lora: LoraParams, fresh: frozenset[str] = frozenset()) -> LoraConfig:
@@ -139,22 +175,24 @@ def lora_config(lora: LoraParams, fresh: frozenset[str] = frozenset()) -> LoraCo
     )
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """The classifier that `Classifier.save` wrote, on the base model it was trained on.
-
-    Raises:
-        StudyError: If the base model is not there, or its weights are not those of the training.
-    """
-    record = Record(**read_json(folder / RECORD))
-    source = BaseModelParams(source=record.source, location=record.location, pin=record.pin)  # type: ignore[arg-type]
-    base = find_base_model(record.base_model, {record.base_model: source})
-    if base.weights_sha256 != record.weights_sha256:
-        raise StudyError(f"the weights of {base.name} are not those that {folder} was trained on; train again")
-    _refuse_chance()
-    encoder, _ = _load_encoder(base, tuple(record.label_names))
+def _adapt(base: BaseModel, encoder: PreTrainedModel, lora: LoraParams, fresh: frozenset[str]) -> PeftModel:
+    names = [name for name, _ in encoder.base_model.named_modules()]
+    lacking = [target for target in lora.target_modules if not any(f".{name}".endswith(f".{target}") for name in names)]
+    if lacking:  # PEFT would adapt the others and say nothing
+        raise StudyError(f"model {base.name} has no layers named {', '.join(lacking)} (train.lora.target_modules)")
     with _known_warnings():
-        model = PeftModel.from_pretrained(encoder, str(folder))
-    return Classifier(model, _load_tokenizer(folder, base.name), record)
+        model = get_peft_model(encoder, lora_config(lora, fresh))
+    # A path would differ from machine to machine, and so would the hash of the model.
+    model.peft_config["default"].base_model_name_or_path = base.location
+    return model
+
+
+def _save_adapter(model: PeftModel, folder: Path) -> None:
+    # No embedding is trained, so PEFT need not look the base model up on the Hub.
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink()  # PEFT's model card is a form that nobody has filled in
+    _write_canonical(folder / "adapter_config.json")
+    model.config.save_pretrained(folder)
 
 
 @contextmanager
@@ -163,75 +201,6 @@ def _known_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         yield
-
-
-def _refuse_chance() -> None:
-    """Same inputs, same bits: an operation that cannot promise it raises an error."""
-    torch.use_deterministic_algorithms(mode=True)
-    # PyTorch would also fill every new tensor with NaN, which costs 6 % here and hides no fault of ours.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def _load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, frozenset[str]]:
-    """The base model with a classification head, and the modules whose weights are not in its files."""
-    logging.set_verbosity_error()  # "newly initialized" is checked below instead
-    logging.disable_progress_bar()
-    try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            base.folder,
-            num_labels=len(label_names),
-            id2label=dict(enumerate(label_names)),
-            label2id={name: index for index, name in enumerate(label_names)},
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except RuntimeError as error:
-        raise StudyError(f"model {base.name}: its weights do not fit its config.json, they have other sizes") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
-        raise StudyError(f"model {base.name}: cannot be loaded as a text classifier: {error}") from error
-    fresh = frozenset(_module_of(key, model.base_model_prefix) for key in info["missing_keys"])
-    if lacking := sorted(fresh & {name for name, _ in model.base_model.named_children()} - {POOLER}):
-        raise StudyError(f"model {base.name}: its weights lack {', '.join(lacking)}; they would be random")
-    return model, fresh
-
-
-def _module_of(key: str, prefix: str) -> str:
-    """`classifier` of `classifier.weight`, `pooler` of `bert.pooler.dense.weight`."""
-    return key.removeprefix(f"{prefix}.").split(".")[0]
-
-
-def _require_fitting(base: BaseModel, encoder: PreTrainedModel, lora: LoraParams, max_tokens: int) -> None:
-    """Refuse what PEFT would do by half and what would fail at the first long text."""
-    names = [name for name, _ in encoder.base_model.named_modules()]
-    lacking = [target for target in lora.target_modules if not any(f".{name}".endswith(f".{target}") for name in names)]
-    if lacking:
-        raise StudyError(f"model {base.name} has no layers named {', '.join(lacking)} (train.lora.target_modules)")
-    positions = getattr(encoder.config, "max_position_embeddings", max_tokens)
-    if max_tokens > positions:
-        raise StudyError(f"train.max_tokens is {max_tokens}, but model {base.name} reads at most {positions} tokens")
-
-
-def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise StudyError(f"model {name}: its tokenizer cannot be loaded: {error}") from error
-    if tokenizer.pad_token_id is None:
-        raise StudyError(f"model {name}: its tokenizer has no padding token, which batches need")
-    return tokenizer
-
-
-@contextmanager
-def _full_disk_as_os_error() -> Iterator[None]:
-    """Say a full disk as Python does: the libraries in Rust have each a type and words of their own for it."""
-    try:
-        yield
-    except Exception as error:
-        if "os error 28" not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, "No space left on device") from error
 
 
 def _write_canonical(path: Path) -> None:

@@ -1,39 +1,35 @@
-"""Logits for texts."""
+"""What a forward pass makes of many texts."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from stages.engine.classifier import Classifier
-from stages.engine.tokens import pad, sorted_batches, tokenize
-from stages.foundation.split import Split
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedSplit:
-    """N labelled texts as token ids, tokenised once."""
-
-    token_ids: list[list[int]]  # N lists of vocabulary ids
-    lengths: NDArray[np.int64]  # (N,) tokens of each text
-    labels: NDArray[np.int64]  # (N,) class index
-    pad_token_id: int
-
-
-def tokenized(classifier: Classifier, split: Split) -> TokenizedSplit:
-    """A split as the classifier reads it."""
-    token_ids = tokenize(classifier.tokenizer, split.sentences, classifier.record.max_tokens)
-    lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
-    return TokenizedSplit(token_ids, lengths, split.labels, classifier.tokenizer.pad_token_id)
+from stages.engine.forward import Forward
+from stages.engine.packing import PackedBatch, pack
+from stages.engine.tokens import TokenRows, sorted_batches
 
 
 @torch.inference_mode()
-def predict_logits(classifier: Classifier, rows: TokenizedSplit, batch_size: int) -> NDArray[np.float32]:
-    """(N, C) float32 logits, in the order of the rows, dropout off."""
-    classifier.model.eval()
-    logits = np.empty((len(rows.token_ids), len(classifier.record.label_names)), dtype=np.float32)
-    for batch in sorted_batches(rows.lengths, batch_size):
-        padded = pad([rows.token_ids[row] for row in batch], rows.pad_token_id)
-        logits[batch] = classifier.logits(padded).numpy()
-    return logits
+def predict_logits(forward: Forward, texts: TokenRows, *, batch_size: int, device: torch.device) -> NDArray[np.float32]:
+    """(N, C) float32 logits, in the order of the texts, dropout off."""
+    merged = forward.merged()
+    return _per_text(texts, batch_size, device, lambda batch: merged.logits(batch, None))
+
+
+@torch.inference_mode()
+def mean_hidden(forward: Forward, texts: TokenRows, *, batch_size: int, device: torch.device) -> NDArray[np.float32]:
+    """(N, W) float32 mean of the last hidden states of each text, in the order of the texts, dropout off."""
+    return _per_text(texts, batch_size, device, forward.merged().mean_hidden)
+
+
+def _per_text(
+    texts: TokenRows, batch_size: int, device: torch.device, compute: Callable[[PackedBatch], Tensor]
+) -> NDArray[np.float32]:
+    batches = sorted_batches(texts.lengths, batch_size)
+    rows = torch.cat([compute(pack(texts, batch).to(device)) for batch in batches])
+    values = np.empty(rows.shape, dtype=np.float32)
+    values[np.concatenate(batches)] = rows.cpu().numpy()  # the one wait for the device (sync)
+    return values

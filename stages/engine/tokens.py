@@ -1,24 +1,27 @@
-"""Texts to token ids, token ids to padded batches."""
+"""Texts to token ids, and the order in which they are read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
-class PaddedBatch:
-    """B texts, padded to the longest of them, T tokens."""
+class TokenRows:
+    """N texts as token ids, one text behind the other."""
 
-    input_ids: Tensor  # (B, T) int64, vocabulary ids
-    attention_mask: Tensor  # (B, T) int64, 1 for a token, 0 for padding
+    ids: NDArray[np.int32]  # vocabulary ids of all texts
+    starts: NDArray[np.int64]  # (N,) where each text begins in `ids`
+    lengths: NDArray[np.int64]  # (N,) tokens of each text
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_tokens: int) -> list[list[int]]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_tokens: int) -> TokenRows:
     """Token ids of each text, special tokens included, cut to `max_tokens`."""
     encoded = tokenizer(
         list(sentences),
@@ -27,22 +30,10 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_t
         padding=False,
         return_attention_mask=False,
         return_token_type_ids=False,
-    )
-    return list(encoded["input_ids"])
-
-
-def pad(token_ids: Sequence[list[int]], pad_token_id: int) -> PaddedBatch:
-    """Pad to the longest text of the batch, and no further.
-
-    `pad([[5, 6, 7], [8]], 0)` has input_ids [[5, 6, 7], [8, 0, 0]] and attention_mask [[1, 1, 1], [1, 0, 0]].
-    """
-    width = max(map(len, token_ids))
-    input_ids = torch.full((len(token_ids), width), pad_token_id, dtype=torch.int64)
-    attention_mask = torch.zeros((len(token_ids), width), dtype=torch.int64)
-    for row, ids in enumerate(token_ids):
-        input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.int64)
-        attention_mask[row, : len(ids)] = 1
-    return PaddedBatch(input_ids, attention_mask)
+    )["input_ids"]
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    ids = np.fromiter(chain.from_iterable(encoded), dtype=np.int32, count=lengths.sum())
+    return TokenRows(ids, np.cumsum(lengths) - lengths, lengths)
 
 
 def shuffled_batches(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from types import NoneType
+from types import UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from stages.foundation import paths
@@ -12,7 +12,7 @@ from stages.foundation.files import read_yaml
 
 View = TypeVar("View")
 
-KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "empty"}
+KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def read_params(stage: str, view: type[View]) -> View:
@@ -99,6 +99,8 @@ def _convert(value: Any, hint: Any, key: str, origin: _Origin) -> Any:
     if is_dataclass(hint):
         check_param(isinstance(value, Mapping), f"{key} must be a section with keys, got {value!r}")
         return _build(cast(type[Any], hint), value, f"{key}.", origin)
+    if get_origin(hint) is UnionType:  # a kind, or empty
+        return None if value is None else _convert(value, get_args(hint)[0], key, origin)
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         check_param(value in choices, f"{key} must be {' or '.join(map(str, choices))}, got {value!r}")

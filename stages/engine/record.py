@@ -1,0 +1,54 @@
+"""What a saved classifier was made from, beside its weights."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from stages.foundation.files import read_json, write_json
+
+FILE = "classifier.json"
+
+Method = Literal["lora", "full", "head", "tfidf"]
+Engine = Literal["packed", "plain", "scikit-learn"]
+Precision = Literal["bf16", "fp32", "fp64"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseRecord:
+    """The base model that has to be found again."""
+
+    name: str  # in params.yaml
+    source: Literal["package", "hub", "folder"]
+    location: str
+    pin: str  # SHA-256 of the weights or commit
+    weights_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """Plain values, the same on every machine: what is needed to build the same classifier again."""
+
+    method: Method
+    label_names: list[str]
+    trainable_parameters: int
+    total_parameters: int  # with LoRA: base model, adapter, and the head twice, since PEFT keeps the untrained one
+    engine: Engine  # used in training and again in prediction, as is the precision
+    precision: Precision
+    max_tokens: int  # 0: texts are not cut
+    base: BaseRecord | None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write the record into the folder of the weights."""
+    write_json(folder / FILE, asdict(record))
+
+
+def read_record(folder: Path) -> Record:
+    """Read what `write_record` wrote.
+
+    Raises:
+        StudyError: If there is none.
+    """
+    content = read_json(folder / FILE)
+    base = content.pop("base")
+    return Record(**content, base=BaseRecord(**base) if base else None)
