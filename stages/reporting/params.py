@@ -1,6 +1,7 @@
 """What report reads from params.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from stages.foundation.errors import check_param
 
@@ -16,6 +17,7 @@ class SubsampleView:
 class LoraView:
     """The part of the section `train.lora` that the report repeats."""
 
+    learning_rate: float  # at the first step
     rank: int
     alpha: int
     dropout: float  # probability
@@ -23,17 +25,35 @@ class LoraView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RateView:
+    """The sections `train.full` and `train.head`."""
+
+    learning_rate: float  # at the first step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TfidfView:
+    """The section `train.tfidf`."""
+
+    max_ngram: int  # words
+    inverse_regularization: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingView:
     """The part of the section `train` that the report repeats."""
 
     epochs: int  # passes over the subset, at most
+    max_steps: int | None  # optimizer steps in all, at most, in `epochs` equal rounds
     batch_size: int  # rows per optimizer step
-    learning_rate: float  # at the first step
     weight_decay: float
     max_grad_norm: float
     patience: int  # epochs
     max_tokens: int  # of the longest text
     lora: LoraView
+    full: RateView
+    head: RateView
+    tfidf: TfidfView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +81,7 @@ class ReportView:
     seed: int
     dataset: str
     model: str
-    method: str
+    method: Literal["lora", "full", "head", "tfidf"]
     subsample: SubsampleView
     train: TrainingView
     evaluate: ConfidenceView

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.reporting import sections
+from stages.reporting import methods, sections
 from stages.reporting.confusion import FEW_CLASSES
 from stages.reporting.html import Markup, count, markup, percent
 from stages.reporting.params import ReportView
@@ -38,19 +38,19 @@ def report_page(
         figures: `loss`, `accuracy` and `confusion`.
     """
     pieces: dict[str, str | Markup] = {
-        "title": f"{count(params.samples)} samples of {params.dataset}: {params.method} on {params.model}",
+        "title": methods.headline(params),
         "style": Markup(STYLE_SHEET.read_text(encoding="utf-8").strip()),
         "answer": sections.answer(params, results),
         "synthetic": sections.synthetic_notice(results.card),
         "context": sections.context(confusion, results.test.label_names),
         "scores": sections.scores(params, results.scores),
-        "scores_note": sections.scores_note(results),
+        "scores_note": sections.scores_note(params, results),
         "overlap_result": sections.overlap_result(results),
         "overlap": sections.overlap(results),
         "overlap_note": sections.OVERLAP_NOTE,
         "loss_figure": Markup(inline_svg(figures["loss"], sections.curve_description(results, "loss"))),
         "accuracy_figure": Markup(inline_svg(figures["accuracy"], sections.curve_description(results, "accuracy"))),
-        "curves_note": sections.CURVES_NOTE,
+        "curves_note": methods.curves_note(params),
         "confusion_figure": Markup(inline_svg(figures["confusion"], _confusion_description(confusion))),
         "confusion_class": "wide" if len(confusion) > FEW_CLASSES else "",
         "mistakes": sections.mistakes(mistakes, num_wrong=int(confusion.sum() - np.trace(confusion))),

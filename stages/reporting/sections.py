@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.reporting.html import NARROW, Markup, count, markup, percent, share, table
+from stages.reporting.methods import chosen_by, classifier, training
 from stages.reporting.params import ReportView
 from stages.reporting.results import Numbers, Results
 from stages.reporting.worst_errors import Mistake
@@ -15,10 +16,6 @@ OVERLAP_NOTE = (
     "A text that the model could meet in training, whole or in part, makes a score look better than it is. "
     "Equal: the same text is a training text. Part of: it is a contiguous run of words of a training text. "
     "Contains: a training text of three words or more is a run of its words."
-)
-CURVES_NOTE = (
-    "Training values are means over the epoch, with dropout on and while the weights move; validation values are "
-    "taken after it. The epoch with the lowest validation loss is kept."
 )
 SYNTHETIC = (
     "<strong>Synthetic data.</strong> These texts were put together by a program from phrase banks. The numbers show "
@@ -43,7 +40,7 @@ def answer(params: ReportView, results: Results) -> str:
     """The result with its interval, in one sentence."""
     scores = results.scores
     return (
-        f"After {count(scores['train_rows'])} labelled samples, {params.model} names the right class for "
+        f"After {count(scores['train_rows'])} labelled samples, {classifier(params)} names the right class for "
         f"{percent(scores['test_accuracy'])} of {count(scores['test_rows'])} test texts "
         f"({_level(params)} interval {_interval(scores, 'test')})."
     )
@@ -79,14 +76,11 @@ def scores(params: ReportView, numbers: Numbers) -> Markup:
     return table(["", "test", "validation"], rows)
 
 
-def scores_note(results: Results) -> str:
+def scores_note(params: ReportView, results: Results) -> str:
     """How to read the table of scores."""
     names = results.test.label_names
     rated = f"of the class “{names[1]}”" if len(names) == 2 else "means over the classes, each with the same weight"
-    return (
-        f"The intervals are Wilson's. F1, precision and recall are {rated}. "
-        "Validation chose the epoch that was kept, so its scores are a little too good; test chose nothing."
-    )
+    return f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
 
 
 def overlap(results: Results) -> Markup:
@@ -126,6 +120,8 @@ def curve_description(results: Results, measure: str) -> str:
         number = float(row[f"val_{measure}"])
         return percent(number) if measure == "accuracy" else f"{number:.3f}"
 
+    if len(results.history) == 1:
+        return f"Validation {measure}: {value(last)}."
     return (
         f"Validation {measure} per epoch: {value(first)} after epoch {int(first['epoch'])}, "
         f"{value(last)} after epoch {int(last['epoch'])}; epoch {results.scores['best_epoch']} was kept."
@@ -144,12 +140,8 @@ def mistakes(listed: list[Mistake], *, num_wrong: int) -> Markup:
 
 def run(params: ReportView, results: Results) -> Markup:
     """What was run, on which data."""
-    card, scored, training, lora = results.card, results.scores, params.train, params.train.lora
+    card, num_rows = results.card, count(results.scores["train_rows"])
     source = f"{card['kind']}, revision {card['revision']}" if card["revision"] else card["kind"]
-    trained = (
-        f"{count(scored['trainable_parameters'])} of {count(scored['total_parameters'])} "
-        f"({scored['trainable_percent']:.2f}{NARROW}%)"
-    )
     rows = [
         ["data set", f"{params.dataset} ({source})"],
         ["made up by a program", "yes" if card["synthetic"] else "no"],
@@ -157,23 +149,10 @@ def run(params: ReportView, results: Results) -> Markup:
         ["partition", card["partition"]],
         ["validation rows", card["validation"]],
         ["test rows", card["test"]],
-        ["training rows", f"{count(scored['train_rows'])}, {params.subsample.class_ratio} over the classes"],
+        ["training rows", f"{num_rows}, {params.subsample.class_ratio} over the classes"],
         ["seed", str(params.seed)],
-        ["model", params.model],
-        ["method", params.method],
-        ["trained parameters", trained],
-        [
-            "LoRA",
-            f"rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}, on {', '.join(lora.target_modules)}",
-        ],
-        ["learning rate, batch", f"{training.learning_rate:g}, {training.batch_size} rows"],
-        ["weight decay, gradient norm", f"{training.weight_decay:g}, at most {training.max_grad_norm:g}"],
-        ["longest text", f"{training.max_tokens} tokens"],
-        ["epochs", f"{scored['epochs_run']} of at most {training.epochs}, epoch {scored['best_epoch']} kept"],
-        ["patience", f"{training.patience} epochs without a better validation loss"],
-        ["precision", scored["precision_used"]],
     ]
-    return table([], rows)
+    return table([], rows + training(params, results.scores))
 
 
 def cleaning(pool: Numbers) -> Markup:

@@ -1,0 +1,62 @@
+"""This repository's engine as a contestant, on either of its paths. Nothing else in the benchmark calls the engine."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stages.engine.base_model import find_base_model
+from stages.engine.classifier import build_classifier
+from stages.engine.device import choose_device
+from stages.engine.precision import choose_precision
+from stages.foundation.split import Split
+from tests.benchmark.task import Task
+
+PREDICT_ROWS = 128  # rows per forward pass in prediction
+VALIDATION_ROWS = 2  # `fit` wants some; its clock does not count them
+
+
+class Engine:
+    """The training loop of the stage train, one pass at a time."""
+
+    def __init__(self, task: Task, *, path: Literal["packed", "plain"]) -> None:
+        self._task = task
+        self._params = replace(task.params, engine=path, epochs=1)
+        device, _ = choose_device("cpu")
+        self.precision, _ = choose_precision(task.params.precision, device)
+        self._classifier = build_classifier(
+            find_base_model(str(task.folder), {}),
+            self._params,
+            lora=task.params.lora,
+            label_names=task.rows.label_names,
+            seed=0,
+            precision=self.precision,
+            device=device,
+        )
+
+    def train(self, num_rows: int, seed: int) -> float:
+        """`Fit.train_seconds` starts before the first batch is put together and ends after the last step."""
+        with silence():
+            result = self._classifier.fit(self._first(num_rows), self._first(VALIDATION_ROWS), self._params, seed=seed)
+        return result.train_seconds
+
+    def predict(self, num_rows: int) -> float:
+        """Tokenising included, which the others do before; it takes 2 % here."""
+        rows = self._first(num_rows)
+        started = time.perf_counter()
+        self._classifier.predict(rows, PREDICT_ROWS)
+        return time.perf_counter() - started
+
+    def _first(self, num_rows: int) -> Split:
+        return self._task.rows.take(np.arange(num_rows))
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep progress bars and epochs out of the benchmark's own lines; errors are raised all the same."""
+    with Path("/dev/null").open("w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        yield

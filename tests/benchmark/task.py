@@ -1,0 +1,80 @@
+"""What every contestant is given: one model, the same rows, the same settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from stages.corpus.readers import read_table
+from stages.engine.params import TrainParams, TrainView
+from stages.foundation.errors import StudyError
+from stages.foundation.files import read_json
+from stages.foundation.params import read_params
+from stages.foundation.split import Split
+
+SHUFFLE_SEED = 0  # of the rows; a file's first rows are seldom like the rest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """A worker's orders, sent to it as it starts."""
+
+    folder: Path  # config.json, safetensors weights and the tokenizer
+    params: TrainParams  # LoRA, AdamW, batch size, as params.yaml says
+    rows: Split
+
+
+def read_settings() -> TrainParams:
+    """The section `train` of params.yaml: the study's own settings are what is compared."""
+    return read_params("train", TrainView).train
+
+
+def read_rows(path: Path, num_rows: int) -> Split:
+    """The first rows of a table, shuffled with a fixed seed, with the columns `sentence` and `label`.
+
+    Raises:
+        StudyError: If the table is missing or has too few rows.
+    """
+    table = read_table(path)
+    if missing := {"sentence", "label"} - set(table.columns):
+        raise StudyError(f"{path} has no column {' and '.join(sorted(missing))}")
+    if len(table) < num_rows:
+        raise StudyError(f"{path} has {len(table):,} rows, {num_rows:,} are needed: ask for fewer")
+    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(table))[:num_rows]
+    names, labels = np.unique(table["label"].astype(str).to_numpy(str), return_inverse=True)
+    sentences = table["sentence"].to_numpy()
+    return Split(
+        row_ids=order,
+        sentences=[str(sentences[row]) for row in order],
+        labels=labels[order].astype(np.int64),
+        label_names=tuple(names.tolist()),
+    )
+
+
+def mean_tokens(task: Task, num_rows: int) -> float:
+    """Tokens of each of the first rows on average, special tokens included and padding not."""
+    tokenizer = Tokenizer.from_file(str(task.folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(task.params.max_tokens)
+    return float(np.mean([len(row.ids) for row in tokenizer.encode_batch(task.rows.sentences[:num_rows])]))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of an encoder that its matrix products depend on."""
+
+    layers: int
+    width: int
+    inner_width: int  # of the feed-forward part
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the linear layers: query, key, value, output, and the two of the feed-forward part."""
+        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner_width)
+
+
+def read_shape(folder: Path) -> Shape:
+    """What config.json says of a BERT."""
+    config = read_json(folder / "config.json")
+    return Shape(config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"])

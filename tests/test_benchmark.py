@@ -1,0 +1,153 @@
+import pytest
+
+from tests.benchmark.contestants import CONTESTANTS
+from tests.benchmark.growth import StageCost, TrainCost, verdict
+from tests.benchmark.growth import page as growth_page
+from tests.benchmark.machine import Machine
+from tests.benchmark.phrases import write_source
+from tests.benchmark.table import Measurement, Result, page, plain, spread, table
+from tests.benchmark.task import Task, read_rows, read_settings
+from tests.benchmark.throughput import main
+from tests.benchmark.worker import Worker
+from tests.tiny_bert import save_tiny_bert
+
+MACHINE = Machine(processor="Abacus", cores=2, threads=1, bf16_units=[], versions={"torch": "2.13.0"})
+
+
+def measured(contestant, rates, *, precision="fp32", predict_rates=()):
+    return Measurement(
+        contestant=contestant,
+        precision=precision,
+        train_rates=list(rates),
+        predict_rates=list(predict_rates),
+        peak_memory_mib=1234.5,
+    )
+
+
+RESULT = Result(
+    model="minilm",
+    encoder_parameters=10_000_000,
+    mean_tokens=12.5,  # so that a row needs 0.5 GFLOP
+    product_rates={"fp32": 100e9, "bf16": 200e9},
+    measurements=[
+        measured("seed", [2.0]),
+        measured("trainer", [39, 41, 40], predict_rates=[90, 80]),
+        measured("trainer-tuned", [50, 48], precision="bf16"),
+        measured("engine", [118, 120, 125], predict_rates=[300]),
+    ],
+)
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_tells_median_range_ratios_share_and_memory():
+    header, _, *rows = [cells(line) for line in table(RESULT) if line.startswith("|")]
+
+    assert [row[0] for row in rows] == [CONTESTANTS[one.contestant].title for one in RESULT.measurements]
+    assert all(len(row) == len(header) for row in rows)
+    assert rows[-1][1:] == ["fp32", "120 [118, 125]", "3.00", "2.45", "60.0 %", "1,234 MiB", "300 (once)"]
+
+
+def test_the_share_is_of_the_contestants_own_number_format():
+    trainer, tuned = (RESULT.share(RESULT.measurements[at]) for at in (1, 2))
+
+    assert trainer == pytest.approx(0.5e9 * 40 / 100e9)
+    assert tuned == pytest.approx(0.5e9 * 49 / 200e9)
+
+
+def test_a_baseline_that_took_no_part_leaves_its_column_empty():
+    alone = Result(
+        model="minilm",
+        encoder_parameters=1,
+        mean_tokens=1.0,
+        product_rates={"fp32": 1.0},
+        measurements=[measured("engine", [1.0, 2.0])],
+    )
+
+    assert cells(table(alone)[-1])[3:5] == ["-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "text"),
+    [
+        ([], "-"),
+        ([0.3456], "0.35 (once)"),
+        ([9.0, 10.0, 12.0], "10.0 [9.0, 12.0]"),
+        ([1200.0, 1000], "1,100 [1,000, 1,200]"),
+    ],
+)
+def test_a_spread_keeps_three_digits(rates, text):
+    assert spread(rates) == text
+
+
+def test_the_page_names_machine_and_settings_and_the_json_keeps_every_repeat():
+    text = page(MACHINE, ["20 steps of 32 rows."], [RESULT])
+
+    assert "Abacus, 2 cores (no unit for bf16), threads: 1; torch 2.13.0." in text
+    assert "20 steps of 32 rows." in text
+    assert plain(MACHINE, [], [RESULT])["models"][0]["measurements"][3]["train_rates"] == [118, 120, 125]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "peak", "word"), [(20, 1000, "Kept"), (40, 1000, "NOT KEPT"), (20, 3000, "NOT KEPT")]
+)
+def test_a_broken_promise_is_said(seconds, peak, word):
+    costs = [
+        StageCost(stage=stage, rows=1_000_000, wall_seconds=seconds, peak_memory_mib=peak)
+        for stage in ("prepare", "subsample")
+    ]
+
+    assert f" {word}." in verdict(costs)
+    assert verdict(costs) in growth_page("", costs, [])
+
+
+def test_training_cost_is_told_by_the_row():
+    cost = TrainCost(rows=8000, mean_tokens=13.3, train_seconds=40.0, peak_memory_mib=900)
+
+    assert cells(growth_page("", [], [cost]).splitlines()[-1]) == ["8,000", "13.3", "40.0 s", "5.00 ms", "900 MiB"]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    write_source(tmp_path / "source", num_rows=200)
+    return tmp_path / "source" / "train.tsv"
+
+
+def test_a_source_is_as_large_as_asked_and_never_contradicts_itself(rows):
+    lines = rows.read_text().splitlines()[1:]
+    labels = {}
+
+    assert len(lines) == 200
+    assert all(labels.setdefault(text, label) == label for text, label in (line.split("\t") for line in lines))
+
+
+def test_a_worker_trains_as_told_and_says_what_failed(tmp_path, repository, rows, monkeypatch):
+    monkeypatch.chdir(repository)
+    task = Task(folder=save_tiny_bert(tmp_path / "tiny"), params=read_settings(), rows=read_rows(rows, 64))
+
+    with Worker("trainer", task) as worker:
+        assert worker.precision == "fp32"
+        assert worker.ask("train", num_rows=64, seed=0) > 0
+        assert worker.ask("predict", num_rows=64) > 0
+        assert worker.ask("peak_memory_mib") > 1
+        with pytest.raises(RuntimeError, match=r"(?s)trainer failed:.*has no attribute 'juggle'"):
+            worker.ask("juggle")
+
+
+@pytest.mark.slow
+def test_every_kind_of_contestant_ends_up_in_one_table(tmp_path, repository, rows, monkeypatch, capsys):
+    monkeypatch.chdir(repository)
+    tiny = save_tiny_bert(tmp_path / "tiny")
+    names = ["seed", "trainer-tuned", "engine"]
+
+    places = ["--models", str(tiny), "--rows", str(rows), "--out", str(tmp_path / "table")]
+    sizes = ["--repeats", "1", "--steps", "2", "--warm-up-steps", "1"]
+
+    main(["--contestants", *names, *places, *sizes])
+
+    said = capsys.readouterr().out
+    assert (tmp_path / "table.md").read_text() in said
+    assert all(f"| {CONTESTANTS[name].title} |" in said for name in names)
+    assert (tmp_path / "table.json").is_file()
