@@ -1,4 +1,4 @@
-"""A BERT of random weights, small enough to train in a second."""
+"""Encoders of random weights, small enough to train in a second."""
 
 from pathlib import Path
 
@@ -8,36 +8,74 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from stages.engine.params import LoraParams
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["good", "bad", "a", "film", "the", "plot", "is", "very", "not", "fine", "poor", "."]
-LORA = LoraParams(rank=4, alpha=8, dropout=0.1, bias="none", target_modules=["query", "value"])
+VOCABULARY = {token: index for index, token in enumerate(SPECIAL + WORDS)}
+LORA = LoraParams(learning_rate=1e-2, rank=4, alpha=8, dropout=0.1, bias="none", target_modules=["query", "value"])
+WIDE_ENOUGH = 0.2  # initializer range with which random features tell words apart
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def save_tiny_bert(folder: Path) -> Path:
-    """Write a two-layer, 32-wide BERT and its tokenizer; always the same weights."""
-    vocabulary = {token: index for index, token in enumerate(SPECIAL + WORDS)}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+def save_tiny_bert(folder: Path, **changes: object) -> Path:
+    """Write a two-layer, 32-wide BERT and its tokenizer, always the same weights; `changes` go into its config."""
+    config = BertConfig(**_sizes() | {"max_position_embeddings": 128} | changes)
+    return _save(folder, BertModel, config)
+
+
+def save_tiny_distilbert(folder: Path) -> Path:
+    """The same as DistilBERT: another family, without a pooler."""
+    config = DistilBertConfig(
+        vocab_size=len(VOCABULARY),
+        dim=32,
+        hidden_dim=64,
+        n_layers=2,
+        n_heads=2,
+        max_position_embeddings=128,
+        initializer_range=WIDE_ENOUGH,
+    )
+    return _save(folder, DistilBertModel, config)
+
+
+def save_tiny_roberta(folder: Path, **changes: object) -> Path:
+    """The same as RoBERTa, whose positions begin behind that of the padding token."""
+    positions = {"max_position_embeddings": 129, "pad_token_id": VOCABULARY["[PAD]"], "type_vocab_size": 1}
+    return _save(folder, RobertaModel, RobertaConfig(**_sizes() | positions | changes))
+
+
+def _sizes() -> dict[str, object]:
+    return {
+        "vocab_size": len(VOCABULARY),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "initializer_range": WIDE_ENOUGH,
+    }
+
+
+def _save(folder: Path, kind: type[PreTrainedModel], config: object) -> Path:
+    tokenizer = Tokenizer(WordPiece(VOCABULARY, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+        single="[CLS] $A [SEP]", special_tokens=[(token, VOCABULARY[token]) for token in ("[CLS]", "[SEP]")]
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token="[MASK]", **names).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        initializer_range=0.2,  # wide enough for random features to tell words apart
-    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        BertModel(config).save_pretrained(folder)
+        kind(config).save_pretrained(folder)
     return folder

@@ -180,8 +180,11 @@ def _adapt(base: BaseModel, encoder: PreTrainedModel, lora: LoraParams, fresh: f
     lacking = [target for target in lora.target_modules if not any(f".{name}".endswith(f".{target}") for name in names)]
     if lacking:  # PEFT would adapt the others and say nothing
         raise StudyError(f"model {base.name} has no layers named {', '.join(lacking)} (train.lora.target_modules)")
-    with _known_warnings():
-        model = get_peft_model(encoder, lora_config(lora, fresh))
+    try:
+        with _known_warnings():
+            model = get_peft_model(encoder, lora_config(lora, fresh))
+    except ValueError as error:  # of layers that are not linear
+        raise StudyError(f"train.lora.target_modules: {error}") from error
     # A path would differ from machine to machine, and so would the hash of the model.
     model.peft_config["default"].base_model_name_or_path = base.location
     return model

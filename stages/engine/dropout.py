@@ -21,7 +21,7 @@ class DropoutMasks:
 
     def draw(self, shape: tuple[int, ...], probability: float, dtype: torch.dtype) -> Tensor | None:
         """What to multiply with: 0 with this probability, else 1 / (1 - probability); None where nothing is dropped."""
-        dropped = round(probability * STEPS)
+        dropped = min(round(probability * STEPS), STEPS - 1)
         if dropped == 0:
             return None
         first_kept = dropped - STEPS // 2  # of int16, which begin at -STEPS / 2

@@ -85,6 +85,9 @@ def require_room(base: BaseModel, encoder: PreTrainedModel, max_tokens: int) -> 
         StudyError: If the model reads fewer tokens than that.
     """
     positions = getattr(encoder.config, "max_position_embeddings", max_tokens)
+    table = getattr(getattr(encoder.base_model, "embeddings", None), "position_embeddings", None)
+    if (padding := getattr(table, "padding_idx", None)) is not None:  # RoBERTa counts from the one behind it
+        positions -= padding + 1
     if max_tokens > positions:
         raise StudyError(f"train.max_tokens is {max_tokens}, but model {base.name} reads at most {positions} tokens")
 

@@ -4,7 +4,8 @@ The features are the mean of the last hidden states over the tokens of a text, a
 [CLS] state, which fine-tuning reads, says little before it has been trained.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,17 @@ class HeadClassifier:
         return torch.from_numpy(mean_hidden(self.forward, texts, batch_size=batch_size, device=self.device))
 
     def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Train the head in place and leave it with the weights of the best epoch."""
-        learner = FeatureLearner(self.head, self.features(train, ROWS), self.features(validation, ROWS))
-        return fit(learner, train.labels, validation.labels, params, learning_rate=params.head.learning_rate, seed=seed)
+        """Train the head in place and leave it with the weights of the best epoch; the time includes the features."""
+        started = time.perf_counter()
+        features = self.features(train, ROWS)
+        feature_seconds = time.perf_counter() - started
+        learner = FeatureLearner(self.head, features, self.features(validation, ROWS))
+        result = fit(
+            learner, train.labels, validation.labels, params, learning_rate=params.head.learning_rate, seed=seed
+        )
+        rows_seen = result.samples_per_second * result.train_seconds
+        seconds = feature_seconds + result.train_seconds
+        return replace(result, train_seconds=seconds, samples_per_second=rows_seen / seconds)
 
     @torch.inference_mode()
     def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:

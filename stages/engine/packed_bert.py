@@ -8,7 +8,7 @@ Source: `BertForSequenceClassification` in transformers 5.23, `models/bert/model
 
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -67,8 +67,8 @@ class PackedBert:
             model: The classifier, out of PEFT's wrapper.
             dtype: Of the encoder's products; embeddings, attention's softmax and the head are float32.
         """
-        self._bert: Any = model.bert
-        self._head: Any = model.classifier
+        self._bert = cast(Any, model.bert)
+        self._head = cast(Any, model.classifier)
         self._config = model.config
         self._dtype = dtype
         self._layers = [_prepare(layer, dtype) for layer in self._bert.encoder.layer]

@@ -25,7 +25,7 @@ class FrozenWeight:
 
     def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype) -> None:
         self._weights, self._biases, self._dtype = weights, biases, dtype
-        self._relayout = weights[0].device.type == "cpu" and torch.backends.mkldnn.is_available()
+        self._relayout = weights[0].device.type == "cpu" and _onednn_multiplies(dtype)
 
     def product(self, values: Tensor) -> Tensor:
         """X W^T + b for x (T, in)."""
@@ -56,6 +56,13 @@ class FrozenWeight:
             product: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
             return product
         return linear(values, weight, bias)
+
+
+def _onednn_multiplies(dtype: torch.dtype) -> bool:
+    """Whether oneDNN is there and has products of this format on this processor."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Projection:

@@ -88,7 +88,8 @@ class TfidfClassifier:
         folder.mkdir(parents=True, exist_ok=True)
         weights = {
             "inverse_frequency": self.vectorizer.idf_,
-            "coefficients": self.regression.coef_,
+            # scikit-learn lays three classes and more out in columns; safetensors would take them for rows
+            "coefficients": np.ascontiguousarray(self.regression.coef_),
             "intercepts": self.regression.intercept_,
         }
         features = {

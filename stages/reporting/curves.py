@@ -25,7 +25,7 @@ class Curve:
 
 
 def draw_loss(history: pd.DataFrame, best_epoch: int) -> Figure:
-    """Cross-entropy in nats per epoch; the kept epoch is marked."""
+    """Cross-entropy in nats per epoch; the kept one of several epochs is marked."""
     with rc_context(STYLE):
         figure, axes = _draw(history, "loss", best_epoch)
         axes.set_title("Loss per epoch")
@@ -34,7 +34,7 @@ def draw_loss(history: pd.DataFrame, best_epoch: int) -> Figure:
 
 
 def draw_accuracy(history: pd.DataFrame, best_epoch: int) -> Figure:
-    """Accuracy in percent per epoch; the kept epoch is marked."""
+    """Accuracy in percent per epoch; the kept one of several epochs is marked."""
     with rc_context(STYLE):
         figure, axes = _draw(history, "accuracy", best_epoch)
         axes.set_title("Accuracy per epoch")
@@ -63,7 +63,8 @@ def _draw(history: pd.DataFrame, measure: str, best_epoch: int) -> tuple[Figure,
             clip_on=False,
         )
     _frame(axes, int(history["epoch"].min()), int(history["epoch"].max()))
-    _mark_best(axes, best_epoch)
+    if len(history) > 1:  # of one there was no choice
+        _mark_best(axes, best_epoch)
     _name_curves(axes, history, curves)
     return figure, axes
 
@@ -92,7 +93,8 @@ def _mark_best(axes: Axes, epoch: int) -> None:
 
 
 def _name_curves(axes: Axes, history: pd.DataFrame, curves: tuple[Curve, Curve]) -> None:
-    """Write each name where its curve ends, the two pushed apart where they would overlap."""
+    """Write each name right of where its curve ends, or of its only point; pushed apart where they would overlap."""
+    right, gap = (1, 4) if len(history) > 1 else (0.5, 9)
     bottom, top = axes.get_ylim()
     heights = [(history[curve.column].iloc[-1] - bottom) / (top - bottom) for curve in curves]
     missing = max(0.0, LABEL_GAP - abs(heights[0] - heights[1])) / 2
@@ -101,9 +103,9 @@ def _name_curves(axes: Axes, history: pd.DataFrame, curves: tuple[Curve, Curve])
         height = heights[index] + (-missing if index == lower else missing)
         axes.annotate(
             curve.name,
-            (1, height),
+            (right, height),
             xycoords="axes fraction",
-            xytext=(4, 0),
+            xytext=(gap, 0),
             textcoords="offset points",
             va="center",
             color=curve.color,

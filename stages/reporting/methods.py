@@ -5,10 +5,10 @@ from stages.reporting.params import LoraView, ReportView
 from stages.reporting.results import Numbers
 
 METHODS = {
-    "lora": "lora: an adapter and a head are trained, the base model is not",
-    "full": "full: every parameter of the base model is trained, and a head",
-    "head": "head: a linear head is trained, the base model is not",
-    "tfidf": "tfidf: logistic regression on TF-IDF weights, without a base model",
+    "lora": "lora: adapter and head on a frozen model",
+    "full": "full: every parameter, and a head",
+    "head": "head: a linear head on a frozen model",
+    "tfidf": "tfidf: logistic regression, no model",
 }
 ENGINES = {"packed": "packed, without padding", "plain": "plain, Transformers' own"}
 
@@ -89,7 +89,7 @@ def _tfidf(params: ReportView) -> list[list[str]]:
 
 def _trained_share(scored: Numbers) -> list[list[str]]:
     trained, whole = scored["trainable_parameters"], scored["total_parameters"]
-    percent = f"{scored['trainable_percent']:.2f}{NARROW}%"
+    percent = f"{scored['trainable_percent']:.3g}{NARROW}%"
     return [["trained parameters", f"{count(trained)} of {count(whole)} ({percent})"]]
 
 

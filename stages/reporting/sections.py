@@ -162,8 +162,9 @@ def cleaning(pool: Numbers) -> Markup:
 
 def cost(numbers: Numbers) -> Markup:
     """Seconds, throughput and memory."""
+    seconds = numbers["train_seconds"]  # rounded to tenths
     rows = [
-        ["training", f"{numbers['train_seconds']:,.1f} s"],
+        ["training", f"{seconds:,.1f} s" if seconds else "less than 0.1 s"],
         ["throughput", f"{numbers['samples_per_second']:,.0f} samples/s"],
         ["peak memory", f"{numbers['peak_memory_mib']:,.0f} MiB"],
         ["threads", count(numbers["threads"])],

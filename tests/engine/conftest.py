@@ -1,10 +1,37 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from stages.engine.base_model import BaseModel, find_base_model
 from stages.engine.classifier import Classifier, build_classifier
+from stages.engine.dropout import DropoutMasks
+from stages.engine.params import FullParams, HeadParams, TfidfParams, TrainParams
+from stages.engine.tokens import TokenRows
 from stages.foundation.split import Split
-from tests.tiny_bert import LORA, save_tiny_bert
+from tests.tiny_bert import LORA, NO_DROPOUT, VOCABULARY, save_tiny_bert
+
+CPU = torch.device("cpu")
+PARAMS = TrainParams(
+    epochs=4,
+    max_steps=None,
+    batch_size=8,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+    patience=4,
+    max_tokens=16,
+    bucket_batches=2,
+    engine="auto",
+    device="cpu",
+    precision="fp32",
+    lora=LORA,
+    full=FullParams(learning_rate=2e-3),
+    head=HeadParams(learning_rate=3e-2),
+    tfidf=TfidfParams(max_ngram=2, inverse_regularization=10.0),
+    base_models={},
+)
+STILL_LORA = replace(LORA, dropout=0.0)
 
 
 @pytest.fixture(scope="session")
@@ -12,20 +39,58 @@ def tiny_base(tmp_path_factory) -> BaseModel:
     return find_base_model(str(save_tiny_bert(tmp_path_factory.mktemp("tiny_bert"))), {})
 
 
+@pytest.fixture(scope="session")
+def still_base(tmp_path_factory) -> BaseModel:
+    """The same weights without dropout, so that engines can be held against each other."""
+    return find_base_model(str(save_tiny_bert(tmp_path_factory.mktemp("still_bert"), **NO_DROPOUT)), {})
+
+
 @pytest.fixture
 def tiny_classifier(tiny_base) -> Classifier:
     return build(tiny_base, seed=0)
 
 
-def build(base: BaseModel, *, seed: int, lora=LORA, precision="fp32", max_tokens=16) -> Classifier:
+def build(base: BaseModel, *, seed: int, lora=LORA, precision="fp32", **changes) -> Classifier:
+    """A classifier on a base model; `lora=None` trains all of it, `changes` go into the params."""
     return build_classifier(
         base,
+        replace(PARAMS, **changes),
         lora=lora,
         label_names=("negative", "positive"),
         seed=seed,
         precision=precision,
-        max_tokens=max_tokens,
+        device=CPU,
     )
+
+
+def train(classifier, rows=None, validation=None, *, seed=0, **changes):
+    """Fit a classifier to opinions."""
+    return classifier.fit(
+        opinions(64) if rows is None else rows,
+        opinions(20, seed=1) if validation is None else validation,
+        replace(PARAMS, **changes),
+        seed=seed,
+    )
+
+
+def stir(classifier, *, seed=0):
+    """Give B, which starts at 0, random weights, so that the adapters do something."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in classifier.model.named_parameters():
+            if ".lora_B." in name:
+                weight.normal_(0, 0.2, generator=generator)
+    return classifier
+
+
+def texts_of(lengths, *, seed=0) -> TokenRows:
+    """Random words between [CLS] and [SEP], as many tokens in all as asked."""
+    lengths = np.array(lengths, dtype=np.int64)
+    ids = np.random.default_rng(seed).integers(5, len(VOCABULARY), size=lengths.sum(), dtype=np.int32)
+    starts = np.cumsum(lengths) - lengths
+    ids[starts + lengths - 1] = VOCABULARY["[SEP]"]
+    ids[starts] = VOCABULARY["[CLS]"]
+    return TokenRows(ids, starts, lengths)
 
 
 def opinions(num_rows: int, *, seed: int = 0) -> Split:
@@ -38,3 +103,28 @@ def opinions(num_rows: int, *, seed: int = 0) -> Split:
         for label in labels
     ]
     return Split(row_ids=np.arange(num_rows), sentences=sentences, labels=labels, label_names=("negative", "positive"))
+
+
+def turned(split: Split) -> Split:
+    """The same texts, each with the other class."""
+    return replace(split, labels=1 - split.labels)
+
+
+class Recorder(DropoutMasks):
+    """Remembers the masks that it drew."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, CPU)
+        self.drawn: list[torch.Tensor] = []
+
+    def draw(self, shape, probability, dtype):
+        mask = super().draw(shape, probability, dtype)
+        if mask is not None:
+            self.drawn.append(mask)
+        return mask
+
+
+def assert_near(actual, expected, *, rounding, scale=None):
+    """Equal to within `rounding` of the largest value, or of `scale`: float32 knows 6e-8, each sum costs some of it."""
+    scale = expected.abs().max().item() if scale is None else scale
+    torch.testing.assert_close(actual.to(expected.dtype), expected, rtol=0, atol=rounding * scale)

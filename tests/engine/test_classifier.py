@@ -12,14 +12,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
 from stages.engine.base_model import find_base_model
-from stages.engine.classifier import RECORD, load_classifier, lora_config
-from stages.engine.loop import fit
+from stages.engine.classifier import load_classifier, lora_config
 from stages.engine.params import LoraParams
-from stages.engine.predict import predict_logits, tokenized
+from stages.engine.record import FILE
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
-from tests.engine.conftest import build, opinions
-from tests.engine.test_loop import PARAMS
+from tests.engine.conftest import CPU, build, opinions, train
 from tests.tiny_bert import LORA
 
 
@@ -50,20 +48,19 @@ def test_the_seed_decides_the_initial_weights(tiny_base):
 
 def test_a_saved_classifier_gives_the_same_logits(tiny_classifier, tmp_path):
     split = opinions(40)
-    fit(tiny_classifier, split, split, PARAMS, seed=0)
+    train(tiny_classifier, split, split)
     tiny_classifier.save(tmp_path / "model")
 
-    loaded = load_classifier(tmp_path / "model")
+    loaded = load_classifier(tmp_path / "model", CPU)
 
     assert loaded.record == tiny_classifier.record
-    expected = predict_logits(tiny_classifier, tokenized(tiny_classifier, split), 8)
-    np.testing.assert_array_equal(predict_logits(loaded, tokenized(loaded, split), 8), expected)
+    np.testing.assert_array_equal(loaded.predict(split, 8), tiny_classifier.predict(split, 8))
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_plain_peft_loads_adapter_and_trained_head(tiny_base, tiny_classifier, tmp_path):
     split = opinions(40)
-    fit(tiny_classifier, split, split, PARAMS, seed=0)
+    train(tiny_classifier, split, split)
     tiny_classifier.save(tmp_path)
 
     plain = AutoModelForSequenceClassification.from_pretrained(tiny_base.folder, num_labels=2)
@@ -72,8 +69,9 @@ def test_plain_peft_loads_adapter_and_trained_head(tiny_base, tiny_classifier, t
     with torch.no_grad():
         logits = plain(input_ids=encoded.input_ids, attention_mask=encoded.attention_mask).logits.numpy()
 
-    expected = predict_logits(tiny_classifier, tokenized(tiny_classifier, split), 8)
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)  # float32, other padding
+    assert tiny_classifier.record.engine == "packed"
+    # float32, and the engine adds the adapter to the weights first
+    np.testing.assert_allclose(logits, tiny_classifier.predict(split, 8), rtol=0, atol=1e-5)
 
 
 def test_saving_leaves_no_path_no_pickle_and_the_same_bytes(tiny_base, tmp_path):
@@ -81,7 +79,7 @@ def test_saving_leaves_no_path_no_pickle_and_the_same_bytes(tiny_base, tmp_path)
         build(tiny_base, seed=3).save(tmp_path / name)
     files = sorted(file.name for file in (tmp_path / "one").iterdir())
 
-    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", RECORD} <= set(files)
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", FILE} <= set(files)
     assert not any(file.endswith((".bin", ".pt", ".pkl")) for file in files)
     for file in files:
         content = (tmp_path / "one" / file).read_bytes()
@@ -98,10 +96,11 @@ def test_the_saved_folder_names_the_classes(tiny_classifier, tmp_path):
 
 
 def test_a_base_model_that_changed_since_is_refused(tiny_classifier, tmp_path):
-    replace(tiny_classifier, record=replace(tiny_classifier.record, weights_sha256="0" * 64)).save(tmp_path)
+    record = tiny_classifier.record
+    replace(tiny_classifier, record=replace(record, base=replace(record.base, weights_sha256="0" * 64))).save(tmp_path)
 
     with pytest.raises(StudyError, match=r"not those that .* was trained on"):
-        load_classifier(tmp_path)
+        load_classifier(tmp_path, CPU)
 
 
 @pytest.mark.parametrize("target_modules", [["nowhere"], ["query", "nowhere"]])
@@ -147,25 +146,24 @@ def test_a_pooler_that_pretraining_left_out_is_trained_and_saved(tiny_base, tmp_
     )
     classifier = build(headless, seed=0)
     classifier.save(tmp_path / "model")
-    loaded = load_classifier(tmp_path / "model")
+    loaded = load_classifier(tmp_path / "model", CPU)
 
     assert any("pooler" in name for name in classifier.trainable())
-    rows = tokenized(classifier, opinions(10))
-    np.testing.assert_array_equal(predict_logits(loaded, rows, 8), predict_logits(classifier, rows, 8))
+    np.testing.assert_array_equal(loaded.predict(opinions(10), 8), classifier.predict(opinions(10), 8))
 
 
 def test_a_classifier_in_bf16_learns_and_is_saved_with_its_number_format(tiny_base, tmp_path):
     classifier = build(tiny_base, seed=0, precision="bf16")
-    history = fit(classifier, opinions(200), opinions(40, seed=1), PARAMS, seed=0).history
+    history = train(classifier, opinions(200), opinions(40, seed=1)).history
     classifier.save(tmp_path)
 
     assert history[-1].val_accuracy > 0.9
-    assert load_classifier(tmp_path).record.precision == "bf16"
-    exact = build(tiny_base, seed=0)
-    rows = tokenized(exact, opinions(40))
-    rounded = predict_logits(build(tiny_base, seed=0, precision="bf16"), rows, 8)
-    np.testing.assert_allclose(rounded, predict_logits(exact, rows, 8), rtol=0, atol=0.05)  # 8 bits of mantissa
-    assert not np.array_equal(rounded, predict_logits(exact, rows, 8))
+    assert load_classifier(tmp_path, CPU).record.precision == "bf16"
+    rounded, exact = (
+        build(tiny_base, seed=0, precision=precision).predict(opinions(40), 8) for precision in ("bf16", "fp32")
+    )
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.05)  # 8 bits of mantissa
+    assert not np.array_equal(rounded, exact)
 
 
 @pytest.mark.parametrize("error", [SafetensorError("I/O error: No space left (os error 28)"), Exception("os error 28")])

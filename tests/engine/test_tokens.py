@@ -3,24 +3,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.engine.tokens import pad, shuffled_batches, sorted_batches, tokenize
+from stages.engine.tokens import shuffled_batches, sorted_batches, tokenize
 
 
-def test_padding_goes_to_the_longest_text_of_the_batch():
-    batch = pad([[5, 6, 7], [8]], 0)
+def ids_of(texts, row):
+    return texts.ids[texts.starts[row] : texts.starts[row] + texts.lengths[row]].tolist()
 
-    assert batch.input_ids.tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+def test_the_flat_ids_are_the_tokenizers_own_text_by_text(tiny_classifier):
+    sentences = ["Good film", "", "the plot is very very poor .", "unheard of"]
+
+    texts = tokenize(tiny_classifier.tokenizer, sentences, 16)
+
+    assert len(texts) == 4
+    assert texts.lengths.sum() == len(texts.ids)
+    for row, sentence in enumerate(sentences):
+        assert ids_of(texts, row) == tiny_classifier.tokenizer(sentence)["input_ids"]
 
 
 def test_tokenising_adds_special_tokens_and_cuts_long_texts(tiny_classifier):
     tokenizer = tiny_classifier.tokenizer
 
-    short, long = tokenize(tokenizer, ["Good film", "good " * 50], 6)
+    texts = tokenize(tokenizer, ["Good film", "good " * 50], 6)
 
-    assert tokenizer.convert_ids_to_tokens(short) == ["[CLS]", "good", "film", "[SEP]"]
-    assert len(long) == 6
-    assert tokenizer.convert_ids_to_tokens(long)[-1] == "[SEP]"
+    assert tokenizer.convert_ids_to_tokens(ids_of(texts, 0)) == ["[CLS]", "good", "film", "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens(ids_of(texts, 1)) == ["[CLS]", *["good"] * 4, "[SEP]"]
 
 
 @given(
@@ -58,7 +65,7 @@ def test_epochs_differ_and_seeds_repeat():
 
 
 @pytest.mark.parametrize("bucket_batches", [4, 16])
-def test_bucketing_saves_most_of_the_padding(bucket_batches):
+def test_bucketing_brings_texts_of_like_length_together(bucket_batches):
     lengths = np.random.default_rng(0).integers(3, 50, size=4096)
 
     def padded_tokens(bucket):

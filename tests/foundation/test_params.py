@@ -18,6 +18,7 @@ class Section:
 @dataclass(frozen=True, kw_only=True)
 class View:
     samples: int
+    limit: int | None
     train: Section
 
 
@@ -25,13 +26,14 @@ PIPELINE = """
 stages:
   train:
     cmd: x
-    params: [samples, train.rate, train.kind, train.names, train.table]
+    params: [samples, limit, train.rate, train.kind, train.names, train.table]
   other:
     cmd: x
     params: [hidden]
 """
 PARAMS = {
     "samples": "8",
+    "limit": "null",
     "hidden": "1",
     "train": "{rate: 3e-05, kind: a, names: [query], table: {one: 1}}",
 }
@@ -79,6 +81,20 @@ def test_what_is_no_whole_number_is_refused_by_name(write, value):
     assert "samples" in complaint()
 
 
+@pytest.mark.parametrize(("value", "limit"), [("null", None), ("~", None), ("", None), ("20", 20), ("2e3", 2000)])
+def test_a_number_that_may_be_left_out_is_one_or_none(write, value, limit):
+    write(limit=value)
+
+    assert read_params("train", View).limit == limit
+
+
+@pytest.mark.parametrize(("value", "shown"), [("all", "'all'"), ("1.5", "1.5"), ("true", "True"), ("'null'", "'null'")])
+def test_what_is_neither_a_number_nor_null_is_refused_by_name(write, value, shown):
+    write(limit=value)
+
+    assert complaint() == f"params.yaml: limit must be a whole number, got {shown}"
+
+
 @pytest.mark.parametrize("rate", [".nan", "nan", ".inf", "fast", "true"])
 def test_a_rate_that_is_no_finite_number_is_refused_by_name(write, rate):
     write(train=f"{{rate: {rate}, kind: a, names: [query], table: {{one: 1}}}}")
@@ -121,6 +137,7 @@ def test_a_key_that_the_stage_does_not_declare_cannot_be_read(write):
     @dataclass(frozen=True, kw_only=True)
     class Curious:
         samples: int
+        limit: int | None
         hidden: int
         train: Section
 

@@ -6,23 +6,29 @@ import pytest
 
 from stages import evaluate, train
 from stages.foundation import paths
-from stages.foundation.errors import StudyError
 from stages.foundation.split import write_split
 from tests.engine.conftest import opinions
-from tests.pages.workspace import make_workspace, set_params
+from tests.pages.workspace import complaint, write_params
 from tests.tiny_bert import save_tiny_bert
+
+PARAMS = {
+    "model": "./tiny",
+    "train.epochs": 6,
+    "train.precision": "fp32",
+    "train.lora.learning_rate": 0.01,
+    "train.device": "cpu",
+    "evaluate.device": "cpu",
+}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A finished training; evaluating does not change it."""
-    folder = make_workspace(tmp_path_factory.mktemp("trained"))
+    folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         save_tiny_bert(folder / "tiny")
-        set_params(
-            folder, {"model": "./tiny", "train.epochs": 6, "train.learning_rate": 0.01, "train.precision": "fp32"}
-        )
+        write_params(PARAMS)
         write_split(paths.SUBSET, opinions(200))
         write_split(paths.VALIDATION, opinions(40, seed=1))
         write_split(paths.TEST, opinions(61, seed=2))
@@ -31,17 +37,17 @@ def trained(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def workspace(trained, monkeypatch):
+@pytest.fixture(autouse=True)
+def workspace(trained, empty_folder, monkeypatch):
     monkeypatch.chdir(trained)
-    return trained
+    write_params(PARAMS)
 
 
 def scores():
     return json.loads(paths.SCORES.read_text())
 
 
-def test_the_scores_are_those_of_the_kept_predictions(workspace):
+def test_the_scores_are_those_of_the_kept_predictions():
     for name, path in (("test", paths.TEST_PREDICTIONS), ("val", paths.VALIDATION_PREDICTIONS)):
         rows = pd.read_parquet(path)
         logits = rows[["logit_0", "logit_1"]].to_numpy()
@@ -52,7 +58,7 @@ def test_the_scores_are_those_of_the_kept_predictions(workspace):
         assert low < scores()[f"{name}_accuracy"] <= high
 
 
-def test_validation_scores_repeat_those_of_training(workspace):
+def test_validation_scores_repeat_those_of_training():
     history = pd.read_csv(paths.HISTORY_PLOT)
     kept = history[history.epoch == scores()["best_epoch"]].iloc[0]
 
@@ -61,18 +67,18 @@ def test_validation_scores_repeat_those_of_training(workspace):
     assert scores()["epochs_run"] == len(history)
 
 
-def test_every_row_keeps_its_id(workspace):
+def test_every_row_keeps_its_id():
     assert pd.read_parquet(paths.TEST_PREDICTIONS).row_id.tolist() == list(range(61))
 
 
-def test_the_learning_curve_gets_one_point(workspace):
+def test_the_learning_curve_gets_one_point():
     point = json.loads(paths.LEARNING_CURVE_PLOT.read_text())
 
     assert [row["train_rows"] for row in point] == [200]
     assert point[0]["test_accuracy"] == scores()["test_accuracy"]
 
 
-def test_the_parameters_are_counted(workspace):
+def test_the_parameters_are_counted():
     counted = scores()
 
     assert counted["trainable_parameters"] == 2 * 2 * 2 * 8 * 32 + 2 * 32 + 2
@@ -81,7 +87,12 @@ def test_the_parameters_are_counted(workspace):
     )
 
 
-def test_evaluating_again_gives_the_same_bytes(workspace):
+def test_engine_and_precision_of_the_training_are_told():
+    assert scores()["engine_used"] == "packed"
+    assert scores()["precision_used"] == "fp32"
+
+
+def test_evaluating_again_gives_the_same_bytes():
     files = [paths.SCORES, paths.CONFUSION_PLOT, paths.TEST_PREDICTIONS, paths.LEARNING_CURVE_PLOT]
     before = [file.read_bytes() for file in files]
     evaluate.main()
@@ -89,10 +100,16 @@ def test_evaluating_again_gives_the_same_bytes(workspace):
     assert [file.read_bytes() for file in files] == before
 
 
-def test_a_confidence_level_that_is_none_is_refused(workspace):
-    original = (workspace / "params.yaml").read_text()
-    set_params(workspace, {"evaluate.confidence_level": 95})
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"evaluate.confidence_level": 95}, "params.yaml: evaluate.confidence_level must be between 0 and 1, got 95.0"),
+        ({"evaluate.batch_size": 0}, "params.yaml: evaluate.batch_size must be at least 1, got 0"),
+        ({"evaluate.device": "cuda"}, "there is no cuda device here; `device: cpu` needs none"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(changes, expected, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    write_params(PARAMS | changes)
 
-    with pytest.raises(StudyError, match=r"evaluate\.confidence_level must be between 0 and 1, got 95"):
-        evaluate.main()
-    (workspace / "params.yaml").write_text(original)
+    assert complaint("evaluate", evaluate.main).startswith(f"evaluate: {expected}")

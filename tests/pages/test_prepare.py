@@ -10,26 +10,21 @@ from stages.foundation.files import read_json, write_text
 from stages.foundation.params import declared_keys
 from stages.foundation.split import read_split
 from tests.corpus.real_sst2 import FOLDER, needs_sst2
-from tests.pages.study_folder import complaint, make_own_data, make_study_folder, run_as_program
+from tests.pages.workspace import complaint, run_as_program, write_own_data, write_params
 
 OUTPUTS = (paths.POOL, paths.VALIDATION, paths.TEST, paths.DATA_CARD, paths.POOL_METRICS)
-OWN_DATA = {"dataset": "mine", "prepare__validation_rows": 20}
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+OWN_DATA = {"dataset": "mine", "prepare.validation_rows": 20}
 
 
 @pytest.fixture
-def study(repository):
+def study():
     """Write params.yaml with changes, then run the page."""
 
     def run(**changes):
-        make_study_folder(repository, **OWN_DATA | changes)
+        write_params(OWN_DATA | changes)
         prepare.main()
 
-    make_own_data()
+    write_own_data()
     return run
 
 
@@ -84,13 +79,13 @@ def test_the_same_params_give_the_same_bytes_whatever_samples_and_seed_are(study
 def test_the_split_seed_draws_other_validation_rows(study):
     study()
     first = read_split(paths.VALIDATION).row_ids.tolist()
-    study(prepare__split_seed=1)
+    study(**{"prepare.split_seed": 1})
 
     assert read_split(paths.VALIDATION).row_ids.tolist() != first
 
 
 def test_a_random_partition_shows_in_the_leak_table(study):
-    study(prepare__partition="random")
+    study(**{"prepare.partition": "random"})
 
     assert read_json(paths.POOL_METRICS)["pool_val_any"] > 10
 
@@ -108,35 +103,35 @@ def test_it_says_what_it_did(study, capsys):
     [
         ({"dataset": "absent"}, "dataset 'absent' is no folder in data/sources, which has mine"),
         ({"dataset": 5}, "params.yaml: dataset must be text, got 5"),
-        ({"prepare__partition": "magic"}, "params.yaml: prepare.partition must be grouped or random, got 'magic'"),
-        ({"prepare__split_seed": -1}, "params.yaml: prepare.split_seed must be 0 or more, got -1"),
-        ({"prepare__validation_rows": 0}, "params.yaml: prepare.validation_rows must be at least 1, got 0"),
-        ({"prepare__validation_rows": 10_000}, "params.yaml: prepare.validation_rows asks for 10000 rows, but at most"),
+        ({"prepare.partition": "magic"}, "params.yaml: prepare.partition must be grouped or random, got 'magic'"),
+        ({"prepare.split_seed": -1}, "params.yaml: prepare.split_seed must be 0 or more, got -1"),
+        ({"prepare.validation_rows": 0}, "params.yaml: prepare.validation_rows must be at least 1, got 0"),
+        ({"prepare.validation_rows": 10_000}, "params.yaml: prepare.validation_rows asks for 10000 rows, but at most"),
     ],
 )
-def test_a_bad_param_gets_one_line_and_writes_nothing(repository, changes, expected):
-    make_own_data()
-    make_study_folder(repository, **OWN_DATA | changes)
+def test_a_bad_param_gets_one_line_and_writes_nothing(changes, expected):
+    write_own_data()
+    write_params(OWN_DATA | changes)
 
     assert complaint("prepare", prepare.main).startswith(f"prepare: {expected}")
     assert not paths.POOL.parent.exists()
 
 
-def test_a_malformed_row_gets_one_line_with_its_number(repository):
+def test_a_malformed_row_gets_one_line_with_its_number():
     write_text(paths.SOURCES / "mine/train.tsv", "sentence\tlabel\nfine\t1\nbroken\n")
     write_text(paths.SOURCES / "mine/test.tsv", "sentence\tlabel\nfine\t1\n")
-    make_study_folder(repository, **OWN_DATA)
+    write_params(OWN_DATA)
 
     expected = "prepare: data/sources/mine/train.tsv, line 3 has 1 values, the header has 2 columns"
     assert complaint("prepare", prepare.main) == expected
 
 
-def test_the_program_imports_nothing_heavy_and_fails_in_one_line(repository):
-    make_own_data()
-    make_study_folder(repository, **OWN_DATA)
-    worked = run_as_program(repository, "prepare")
-    make_study_folder(repository, dataset="absent")
-    failed = run_as_program(repository, "prepare")
+def test_the_program_imports_nothing_heavy_and_fails_in_one_line():
+    write_own_data()
+    write_params(OWN_DATA)
+    worked = run_as_program("prepare")
+    write_params({"dataset": "absent"})
+    failed = run_as_program("prepare")
 
     assert (worked.returncode, worked.stderr) == (0, "")
     assert worked.stdout.endswith("\n[]\n")
@@ -149,7 +144,7 @@ def test_the_program_imports_nothing_heavy_and_fails_in_one_line(repository):
 def test_sst2_is_prepared_in_seconds(study):
     shutil.copytree(FOLDER, paths.SOURCES / "sst2-files")
     start = time.process_time()
-    study(dataset="sst2-files", prepare__validation_rows=1000)
+    study(**{"dataset": "sst2-files", "prepare.validation_rows": 1000})
 
     assert time.process_time() - start < 8
     assert read_json(paths.POOL_METRICS)["pool_balanced_max"] >= 56_000

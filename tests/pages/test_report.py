@@ -5,17 +5,12 @@ import pytest
 from stages import report
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError
-from stages.foundation.files import write_text
+from stages.foundation.files import read_json, write_json, write_text
 from tests.reporting.browser import needs_chromium, visit
 from tests.reporting.finished_experiment import PARAMS, make_test_split, write_experiment
+from tests.reporting.page import words
 
 FILES = (paths.LOSS_FIGURE, paths.ACCURACY_FIGURE, paths.CONFUSION_FIGURE, paths.REPORT_PAGE)
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +24,6 @@ def usual_page(tmp_path_factory):
         return paths.REPORT_PAGE.read_text(encoding="utf-8")
 
 
-def words(page=None):
-    """The page's text, tags and figures left out, spaces of every width alike."""
-    page = page or paths.REPORT_PAGE.read_text(encoding="utf-8")
-    text = re.sub(r"<(style|svg).*?</\1>", "", page, flags=re.DOTALL)
-    return " ".join(re.sub(r"<[^>]*>", " ", text).replace("\u202f", " ").split())
-
-
 def test_the_same_results_give_the_same_bytes():
     write_experiment()
     report.main()
@@ -45,7 +33,10 @@ def test_the_same_results_give_the_same_bytes():
 
 
 def test_the_answer_comes_first_with_its_interval(usual_page):
-    answer = "names the right class for 90.0 % of 60 test texts (95 % interval 87.0 to 93.0 %)."
+    answer = (
+        "After 1,000 labelled samples, minilm with LoRA "
+        "names the right class for 90.0 % of 60 test texts (95 % interval 87.0 to 93.0 %)."
+    )
     assert words(usual_page).index(answer) < words(usual_page).index("Scores")
 
 
@@ -86,6 +77,14 @@ def test_a_negative_number_of_mistakes_is_refused():
     write_text(paths.PARAMS, PARAMS.replace("worst_errors: 3", "worst_errors: -1"))
     with pytest.raises(ParamsError, match=r"report\.worst_errors must be 0 or more, got -1"):
         report.main()
+
+
+def test_a_training_too_short_for_the_clock_is_not_said_to_take_no_time():
+    write_experiment(num_epochs=1)
+    cost = read_json(paths.COST_METRICS)
+    write_json(paths.COST_METRICS, cost | {"train_seconds": 0.0})
+    report.main()
+    assert "training less than 0.1 s" in words()
 
 
 def test_one_epoch_three_classes_and_no_mistakes_wanted_make_a_page():

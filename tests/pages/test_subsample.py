@@ -5,26 +5,25 @@ from stages import prepare, subsample
 from stages.foundation import paths
 from stages.foundation.files import read_json
 from stages.foundation.split import read_split
-from tests.pages.study_folder import complaint, make_own_data, make_study_folder, run_as_program
+from tests.pages.workspace import complaint, run_as_program, write_own_data, write_params
 
-OWN_DATA = {"dataset": "mine", "prepare__validation_rows": 20}
+OWN_DATA = {"dataset": "mine", "prepare.validation_rows": 20}
 
 
 @pytest.fixture(autouse=True)
-def prepared(tmp_path, monkeypatch, repository):
+def prepared(empty_folder):
     """Small data of one's own after prepare."""
-    monkeypatch.chdir(tmp_path)
-    make_own_data()
-    make_study_folder(repository, **OWN_DATA)
+    write_own_data()
+    write_params(OWN_DATA)
     prepare.main()
 
 
 @pytest.fixture
-def draw(repository):
+def draw():
     """Write params.yaml with changes, run the page, return the subset."""
 
     def run(**changes):
-        make_study_folder(repository, **OWN_DATA | changes)
+        write_params(OWN_DATA | changes)
         subsample.main()
         return read_split(paths.SUBSET)
 
@@ -58,8 +57,8 @@ def test_the_seed_draws_other_rows_and_the_same_seed_the_same_bytes(draw):
     assert paths.SUBSET.read_bytes() == first
 
 
-def test_leaks_are_counted_against_the_subset_alone(draw, repository):
-    make_study_folder(repository, **OWN_DATA, prepare__partition="random")
+def test_leaks_are_counted_against_the_subset_alone(draw):
+    write_params(OWN_DATA | {"prepare.partition": "random"})
     prepare.main()
     pool = read_json(paths.POOL_METRICS)
 
@@ -76,7 +75,7 @@ def test_leaks_are_counted_against_the_subset_alone(draw, repository):
 def test_a_natural_class_ratio_may_take_the_whole_pool(draw):
     pool = read_split(paths.POOL)
 
-    assert sorted(draw(samples=len(pool), subsample__class_ratio="natural").row_ids) == sorted(pool.row_ids)
+    assert sorted(draw(samples=len(pool), **{"subsample.class_ratio": "natural"}).row_ids) == sorted(pool.row_ids)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +87,13 @@ def test_a_natural_class_ratio_may_take_the_whole_pool(draw):
         ({"samples": "many"}, "samples must be a whole number, got 'many'"),
         ({"samples": 10**9}, "samples 1000000000 is more than there are: the pool gives at most "),
         ({"seed": -1}, "seed must be in [0, 2^32), got -1"),
-        ({"subsample__class_ratio": "odd"}, "subsample.class_ratio must be balanced or natural, got 'odd'"),
+        ({"subsample.class_ratio": "odd"}, "subsample.class_ratio must be balanced or natural, got 'odd'"),
     ],
 )
-def test_a_bad_param_gets_one_line_and_keeps_the_last_subset(draw, repository, changes, expected):
+def test_a_bad_param_gets_one_line_and_keeps_the_last_subset(draw, changes, expected):
     draw(samples=40)
     before = paths.SUBSET.read_bytes()
-    make_study_folder(repository, **OWN_DATA | changes)
+    write_params(OWN_DATA | changes)
 
     assert complaint("subsample", subsample.main).startswith(f"subsample: params.yaml: {expected}")
     assert paths.SUBSET.read_bytes() == before
@@ -106,9 +105,9 @@ def test_a_missing_pool_says_what_to_run():
     assert complaint("subsample", subsample.main) == "subsample: data/prepared/pool.parquet is missing; run `dvc repro`"
 
 
-def test_the_program_imports_nothing_heavy(repository):
-    make_study_folder(repository, **OWN_DATA, samples=40)
-    ended = run_as_program(repository, "subsample")
+def test_the_program_imports_nothing_heavy():
+    write_params(OWN_DATA | {"samples": 40})
+    ended = run_as_program("subsample")
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.endswith("\n[]\n")

@@ -1,29 +1,73 @@
-"""A place to run stages in: the repository's params and pipeline, a tiny model, a few rows."""
+"""A place to run pages in: the repository's pipeline and params, and a few rows."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
+from stages.foundation import paths
+from stages.foundation.files import write_text
+from stages.foundation.stage import run_stage
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+HEAVY = {"torch", "transformers", "peft", "datasets", "matplotlib", "scipy", "sklearn"}
+WORDS = [f"{word}{number}" for number in range(12) for word in ("good", "bad", "odd", "dry", "warm")]
 
 
-def make_workspace(folder: Path) -> Path:
-    """Copy params.yaml and dvc.yaml, which tell the stages what to do."""
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(REPOSITORY / name, folder / name)
-    return folder
-
-
-def set_params(folder: Path, changes: dict[str, Any]) -> None:
-    """Change params.yaml there, keys dotted, as `dvc exp run -S` does."""
+def write_params(changes: dict[str, Any]) -> None:
+    """Copy dvc.yaml and params.yaml into the current folder; change keys, dotted, as `dvc exp run -S` does."""
+    shutil.copy(REPOSITORY / paths.PIPELINE, paths.PIPELINE)
     yaml = YAML()
-    tree = yaml.load(folder / "params.yaml")
+    tree = yaml.load(REPOSITORY / paths.PARAMS)
     for key, value in changes.items():
         *sections, name = key.split(".")
         section = tree
-        for part in sections:
-            section = section[part]
+        for inner in sections:
+            section = section[inner]
+        assert name in section, f"params.yaml has no {key}"
         section[name] = value
-    yaml.dump(tree, folder / "params.yaml")
+    yaml.dump(tree, paths.PARAMS)
+
+
+def write_own_data(name="mine", num_sentences=120):
+    """A small data set: sentences of two clauses, which are rows as well, with alternating labels."""
+    rows = {}
+    for at in range(num_sentences):
+        first, second = WORDS[at % len(WORDS)], WORDS[(7 * at + at // len(WORDS)) % len(WORDS)]
+        sentence = f"the {first} part number {at} and a {second} ending"
+        for text in (sentence, f"the {first} part number {at}", f"a {second} ending"):
+            rows.setdefault(text, at % 2)
+    lines = [f"{text}\t{label}" for text, label in rows.items()]
+    write_text(paths.SOURCES / name / "train.tsv", "\n".join(["sentence\tlabel", *lines]) + "\n")
+    test = [f"a new {word} text\t{at % 2}" for at, word in enumerate(WORDS)]
+    write_text(paths.SOURCES / name / "dev.tsv", "\n".join(["sentence\tlabel", *test]) + "\n")
+
+
+def complaint(stage, main) -> str:
+    """What `python -m stages.<stage>` says on its way out with exit code 1."""
+    with pytest.raises(SystemExit) as left:
+        run_stage(stage, main)
+    said = left.value.code
+    assert isinstance(said, str)
+    assert "\n" not in said
+    return said
+
+
+def run_as_program(stage):
+    """Run a page as DVC does; the last line on stdout lists the heavy modules it has imported."""
+    watched = (
+        "import atexit, runpy, sys\n"
+        f"atexit.register(lambda: print(sorted(set(sys.modules) & {HEAVY!r})))\n"
+        f"runpy.run_module('stages.{stage}', run_name='__main__')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", watched],
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

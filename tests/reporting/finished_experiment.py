@@ -25,13 +25,16 @@ method: lora
 subsample: {class_ratio: balanced}
 train:
   epochs: 5
+  max_steps: null
   batch_size: 32
-  learning_rate: 5.0e-4
   weight_decay: 0.0
   max_grad_norm: 1.0
   patience: 2
   max_tokens: 128
-  lora: {rank: 8, alpha: 16, dropout: 0.1, target_modules: [query, value]}
+  lora: {learning_rate: 5.0e-4, rank: 8, alpha: 16, dropout: 0.1, target_modules: [query, value]}
+  full: {learning_rate: 5.0e-5}
+  head: {learning_rate: 1.0e-2}
+  tfidf: {max_ngram: 2, inverse_regularization: 1.0}
 evaluate: {confidence_level: 0.95}
 report: {worst_errors: 3}
 """
@@ -150,5 +153,6 @@ def _scores(rows: int, num_wrong: int, num_epochs: int) -> dict[str, Any]:
         "trainable_parameters": 148226,
         "total_parameters": 22861442,
         "trainable_percent": 0.648,
+        "engine_used": "packed",
         "precision_used": "fp32",
     }

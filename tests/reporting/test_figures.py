@@ -71,6 +71,18 @@ def test_one_epoch_is_a_point_with_a_whole_number_under_it():
     assert [tick for tick in axes.get_xticks() if left <= tick <= right] == [1]
 
 
+def test_one_epoch_has_no_kept_one_and_each_point_its_name_beside_it():
+    figure = draw_loss(history(1), 1)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["training", "validation"]
+    for line, text in zip(axes.get_lines(), axes.texts, strict=True):
+        x, y = axes.transData.transform((line.get_xdata()[0], line.get_ydata()[0]))
+        box = text.get_window_extent()
+        assert 0 < box.x0 - x < 25
+        assert box.y0 < y < box.y1
+
+
 def test_accuracy_is_told_in_percent():
     svg = inline_svg(draw_accuracy(history(), 2), "words")
     assert ">80 %<" in svg

@@ -1,0 +1,209 @@
+"""Every method, from fresh weights to a saved classifier and back."""
+
+import pickletools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from stages.engine.methods import build, load
+from stages.engine.params import HeadParams, TrainView
+from stages.engine.record import read_record
+from stages.foundation.errors import StudyError
+from stages.foundation.split import Split
+from tests.engine.conftest import CPU, PARAMS, opinions
+
+METHODS = ["lora", "full", "head", "tfidf"]
+ENOUGH = {  # three classes are harder than two, and what a random encoder makes of a text says little of one word
+    "lora": {"epochs": 10},
+    "head": {"epochs": 20, "patience": 20, "head": HeadParams(learning_rate=0.1)},
+}
+LEARNT = {"lora": 0.9, "full": 0.9, "head": 0.7, "tfidf": 0.9}  # accuracy; chance is 0.5 or 0.33
+MOODS = ("good", "bad", "fine")
+
+
+@pytest.fixture(autouse=True)
+def beside_the_model(tiny_base, monkeypatch):
+    """So that `model` can be a relative path."""
+    monkeypatch.chdir(tiny_base.folder.parent)
+    return tiny_base.folder.name
+
+
+@pytest.fixture
+def fresh(beside_the_model):
+    """A classifier that has learned nothing yet."""
+
+    def make(method, label_names=("negative", "positive"), seed=0, **changes):
+        view = TrainView(seed=seed, model=f"./{beside_the_model}", method=method, train=replace(PARAMS, **changes))
+        return build(view, label_names)
+
+    return make
+
+
+def moods(num_rows, *, seed=0) -> Split:
+    """Three classes, each with a word of its own."""
+    split = opinions(num_rows, seed=seed)
+    labels = np.arange(num_rows) % 3
+    sentences = [
+        f"{text.rpartition(' ')[0]} {MOODS[label]}" for text, label in zip(split.sentences, labels, strict=True)
+    ]
+    return Split(row_ids=split.row_ids, sentences=sentences, labels=labels, label_names=MOODS)
+
+
+def learn(classifier, rows=opinions, *, seed=0, **changes):
+    return classifier.fit(rows(200), rows(60, seed=1), replace(PARAMS, **changes), seed=seed)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rows", [opinions, moods])
+def test_every_method_learns_what_can_be_learnt_and_predicts_the_same_once_loaded(fresh, tmp_path, method, rows):
+    classifier = fresh(method, rows(1).label_names)
+    result = learn(classifier, rows, **ENOUGH.get(method, {}))
+    classifier.save(tmp_path)
+    loaded, test = load(tmp_path, CPU), rows(50, seed=2)
+
+    assert max(epoch.val_accuracy for epoch in result.history) > LEARNT[method]
+    assert result.samples_per_second > 0
+    assert type(loaded) is type(classifier)
+    assert loaded.record == classifier.record
+    assert loaded.record.method == method
+    logits = loaded.predict(test, 8)
+    assert (logits.dtype, logits.shape) == (np.float32, (50, len(test.label_names)))
+    assert np.mean(logits.argmax(axis=1) == test.labels) > LEARNT[method]
+    np.testing.assert_array_equal(logits, classifier.predict(test, 8))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_repeats_itself_to_the_last_byte(fresh, tmp_path, method):
+    histories = []
+    for name in ("one", "two"):
+        classifier = fresh(method)
+        histories.append(learn(classifier, epochs=2).history)
+        classifier.save(tmp_path / name)
+
+    assert histories[0] == histories[1]
+    files = sorted(file.name for file in (tmp_path / "one").iterdir())
+    assert files == sorted(file.name for file in (tmp_path / "two").iterdir())
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def is_pickle(content):
+    try:
+        return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(content))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_folder_holds_a_pickle_or_the_path_of_this_machine(fresh, tiny_base, tmp_path, method):
+    classifier = fresh(method)
+    learn(classifier, epochs=1)
+    classifier.save(tmp_path)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+
+    assert {file.suffix for file in files} <= {".json", ".safetensors", ".jinja", ".txt"}
+    for file in files:
+        content = file.read_bytes()
+        assert not content.startswith((b"\x80", b"PK"))
+        assert not is_pickle(content)
+        for place in (tmp_path, tiny_base.folder.parent, Path.home(), Path(__file__).parents[2]):
+            assert str(place).encode() not in content, file.name
+
+
+def test_transformers_own_from_pretrained_loads_the_fully_trained_model(fresh, tmp_path):
+    classifier, test = fresh("full"), opinions(30, seed=2)
+    learn(classifier)
+    classifier.save(tmp_path)
+
+    model, tokenizer = (kind.from_pretrained(tmp_path) for kind in (AutoModelForSequenceClassification, AutoTokenizer))
+    encoded = tokenizer(test.sentences, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits = model.eval()(input_ids=encoded.input_ids, attention_mask=encoded.attention_mask).logits.numpy()
+
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    # float32 keeps 6e-8 of a value; padding changes the order of the sums
+    np.testing.assert_allclose(logits, classifier.predict(test, 8), rtol=1e-5, atol=1e-5)
+
+
+def test_each_method_counts_what_it_trains(fresh):
+    head = 2 * 32 + 2
+    records = {method: fresh(method).record for method in ("lora", "full", "head")}
+    encoder = records["head"].total_parameters - head
+
+    assert records["head"].trainable_parameters == head
+    assert records["full"].trainable_parameters == records["full"].total_parameters == encoder + head
+    assert records["lora"].total_parameters == encoder + 2 * head + 2 * 2 * 2 * 4 * 32
+    assert all(record.base.location.startswith("./") for record in records.values())
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "head"])
+def test_the_seed_decides_what_is_learnt(fresh, method):
+    histories = [learn(fresh(method, seed=seed), seed=seed, epochs=1).history for seed in (1, 2)]
+
+    assert histories[0] != histories[1]
+
+
+def test_the_head_leaves_the_encoder_as_it_was(fresh, tiny_base):
+    classifier = fresh("head")
+    before = classifier.features(opinions(20), 8).clone()
+    learn(classifier)
+
+    assert torch.equal(classifier.features(opinions(20), 8), before)
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "head"])
+def test_the_engine_that_was_used_is_recorded_and_used_again(fresh, tmp_path, method):
+    for wanted in ("packed", "plain"):
+        fresh(method, engine=wanted).save(tmp_path / wanted)
+        assert read_record(tmp_path / wanted).engine == wanted
+    packed, plain = (load(tmp_path / wanted, CPU).predict(opinions(20), 8) for wanted in ("packed", "plain"))
+
+    np.testing.assert_allclose(packed, plain, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [opinions, moods])
+def test_tfidf_is_scikit_learns_own_pipeline(fresh, tmp_path, rows):
+    classifier, test = fresh("tfidf", rows(1).label_names), rows(50, seed=2)
+    learn(classifier, rows)
+    classifier.save(tmp_path)
+    theirs = make_pipeline(
+        TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True),
+        LogisticRegression(C=10.0, max_iter=1000),
+    )
+    theirs.fit(rows(200).sentences, rows(200).labels)
+
+    for ours in (classifier, load(tmp_path, CPU)):
+        probabilities = softmax(ours.predict(test, 8).astype(np.float64), axis=1)
+        np.testing.assert_allclose(probabilities, theirs.predict_proba(test.sentences), rtol=0, atol=1e-6)
+
+
+def test_tfidf_without_a_row_of_some_class_is_one_clear_line(fresh):
+    classifier = fresh("tfidf", MOODS)
+    rows = moods(60).take(np.flatnonzero(moods(60).labels != 2))
+
+    with pytest.raises(StudyError) as caught:
+        classifier.fit(rows, moods(12), PARAMS, seed=0)
+    assert str(caught.value) == (
+        "method tfidf needs training rows of every class: raise samples, or draw them balanced"
+    )
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_loaded(fresh, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    with pytest.raises(StudyError, match="there is no cuda device here"):
+        fresh("lora", device="cuda")
+
+
+def test_what_was_chosen_is_said(fresh, capsys):
+    fresh("lora")
+
+    assert "device cpu: as params.yaml says; precision fp32: as params.yaml says" in capsys.readouterr().out

@@ -1,0 +1,80 @@
+"""Encoders that the packed pass does not know, from params.yaml to predictions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stages.engine.base_model import find_base_model
+from stages.engine.methods import build, load
+from stages.engine.params import TrainView
+from stages.foundation.errors import StudyError
+from tests.engine.conftest import CPU, PARAMS, opinions
+from tests.engine.conftest import build as build_on
+from tests.tiny_bert import LORA, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+
+FAMILIES = {
+    "distilbert": (save_tiny_distilbert, ["q_lin", "v_lin"], "models of type distilbert"),
+    "roberta": (save_tiny_roberta, ["query", "value"], "models of type roberta"),
+    "bert with relu": (
+        lambda folder: save_tiny_bert(folder, hidden_act="relu"),
+        ["query", "value"],
+        "the activation relu",
+    ),
+}
+
+
+@pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
+def other(request, tmp_path):
+    """Params for an encoder that is not the packed pass's BERT, and the reason that is said."""
+    save, target_modules, reason = request.param
+    lora = replace(LORA, target_modules=target_modules)
+    view = TrainView(seed=0, model=str(save(tmp_path / "base")), method="lora", train=replace(PARAMS, lora=lora))
+    return view, reason
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "head"])
+def test_another_encoder_is_trained_saved_and_loaded_in_the_plain_way(other, tmp_path, capsys, method):
+    view, reason = other
+    classifier = build(replace(view, method=method), ("negative", "positive"))
+    assert f"engine plain, several times slower: the packed one does not know {reason}\n" in capsys.readouterr().out
+
+    result = classifier.fit(opinions(64), opinions(20, seed=1), replace(view.train, epochs=1), seed=0)
+    classifier.save(tmp_path / "saved")
+    loaded, test = load(tmp_path / "saved", CPU), opinions(30, seed=2)
+
+    assert len(result.history) == 1
+    assert classifier.record.engine == loaded.record.engine == "plain"
+    np.testing.assert_array_equal(loaded.predict(test, 8), classifier.predict(test, 8))
+    # padding to another length leaves the answer as it is, but for float32's rounding
+    np.testing.assert_allclose(loaded.predict(test, 1), classifier.predict(test, 30), rtol=0, atol=1e-5)
+
+
+def test_the_packed_engine_is_refused_for_it_in_one_clear_line(other):
+    view, reason = other
+    with pytest.raises(StudyError, match=reason) as caught:
+        build(replace(view, train=replace(view.train, engine="packed")), ("negative", "positive"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"bias": "all"}, {"bias": "lora_only"}, {"target_modules": ["query", "word_embeddings"]}], ids=str
+)
+def test_adapters_that_the_packed_pass_does_not_know_are_trained_and_saved(tiny_base, tmp_path, changes):
+    classifier = build_on(tiny_base, seed=0, lora=replace(LORA, **changes))
+    before, test = classifier.predict(opinions(30, seed=2), 8), opinions(30, seed=2)
+    classifier.fit(opinions(64), opinions(20, seed=1), replace(PARAMS, epochs=1), seed=0)
+    classifier.save(tmp_path)
+
+    assert classifier.record.engine == "plain"
+    assert not np.allclose(classifier.predict(test, 8), before)
+    np.testing.assert_array_equal(load(tmp_path, CPU).predict(test, 8), classifier.predict(test, 8))
+
+
+def test_a_roberta_reads_as_many_tokens_as_it_has_positions_behind_that_of_padding(tmp_path):
+    base = find_base_model(str(save_tiny_roberta(tmp_path, max_position_embeddings=16)), {})
+    long = replace(opinions(2), sentences=["film " * 40, "good " * 40])
+
+    assert build_on(base, seed=0, max_tokens=15).predict(long, 2).shape == (2, 2)
+    with pytest.raises(StudyError, match=r"train\.max_tokens is 16, but model .* reads at most 15 tokens"):
+        build_on(base, seed=0, max_tokens=16)
