@@ -9,13 +9,13 @@ import torch
 from stages.engine.record import Precision
 
 WORTHWHILE = 1.3  # bf16 is taken from this multiple of the fp32 rate on; seen are 0.5, 1, 2 and 6, never near it
-ROWS, WIDTH, REPEATS = 448, 768, 12  # a product of BERT-base's size, and how often it is timed
+ROWS, WIDTH, REPEATS = 128, 768, 60  # a product that is done before the system interrupts it, and how often it is timed
 
 
 def choose_precision(wanted: Literal["auto", "bf16", "fp32"], device: torch.device) -> tuple[Precision, str]:
     """What `train.precision` means on this device, and why.
 
-    `auto` measures, for some 20 ms: processors with bf16 instructions differ in whether these are faster than fp32.
+    `auto` measures, for some 100 ms: processors with bf16 instructions differ in whether these are faster than fp32.
     """
     if wanted != "auto":
         return wanted, "as params.yaml says"
@@ -29,15 +29,21 @@ def choose_precision(wanted: Literal["auto", "bf16", "fp32"], device: torch.devi
 
 
 def bf16_speedup() -> float:
-    """How many times faster the processor multiplies matrices in bf16 than in fp32, best of several tries each."""
+    """How many times faster the processor multiplies matrices in bf16 than in fp32, best of many tries each.
+
+    On one thread, since two wait for each other, and so for whatever else the machine does.
+    """
     inputs = torch.ones(ROWS, WIDTH), torch.ones(WIDTH, WIDTH)
     halves = inputs[0].bfloat16(), inputs[1].bfloat16()
     seconds = {"fp32": float("inf"), "bf16": float("inf")}
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     for _ in range(REPEATS):  # in turns, so that a busy moment hits both
         for name, (left, right) in (("fp32", inputs), ("bf16", halves)):
             started = time.perf_counter()
             torch.mm(left, right)
             seconds[name] = min(seconds[name], time.perf_counter() - started)
+    torch.set_num_threads(num_threads)
     return seconds["fp32"] / seconds["bf16"]
 
 
