@@ -1,6 +1,6 @@
 """Cost against size: the stages prepare and subsample, and training per row.
 
-    python -m tests.benchmark.growth --rows ../shared/sst2/train.tsv
+    python -m tests.benchmark.growth --rows ~/SST-2/train.tsv
 
 The stages run as DVC runs them, each a program of its own, in a temporary folder on synthetic phrases.
 """

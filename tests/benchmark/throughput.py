@@ -1,6 +1,6 @@
 """Training throughput: this engine, its plain reference, Hugging Face's Trainer and the seed study's loop.
 
-    python -m tests.benchmark.throughput --rows ../shared/sst2/train.tsv
+    python -m tests.benchmark.throughput --rows ~/SST-2/train.tsv
 
 Every contestant has a process of its own. They take turns, only one computes at a time, and each turn is repeated
 after a warm-up, so that what else the machine does meets all of them alike. A time excludes imports, loading and
