@@ -15,7 +15,7 @@ class Contestant(Protocol):
         """One pass over the first rows of the task in batches of the task's size; wall seconds of its steps."""
 
     def predict(self, num_rows: int) -> float:
-        """Logits of the first rows; wall seconds."""
+        """Logits of the first rows; wall seconds. Asked only of those whose entry says `predicts`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

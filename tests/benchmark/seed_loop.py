@@ -59,6 +59,3 @@ class SeedLoop:
             with torch.no_grad():
                 num_correct += int((self._model(**rows).logits.argmax(dim=1) == labels[batch]).sum())
         return num_correct / len(labels)
-
-    def predict(self, num_rows: int) -> float:
-        raise NotImplementedError(f"no prediction of {num_rows} rows: 512 tokens each would take too long")
