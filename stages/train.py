@@ -6,7 +6,7 @@ Writes  data/model/, data/history.csv, data/cost.json: cached outs only, so that
 """
 
 from stages.engine.cost import write_cost
-from stages.engine.history import best_epoch, write_history
+from stages.engine.history import choice_of_epoch, write_history
 from stages.engine.methods import build
 from stages.engine.params import TrainView
 from stages.foundation import paths
@@ -29,7 +29,7 @@ def main() -> None:
     result = classifier.fit(subset, validation, params.train, seed=params.seed)
     record = classifier.record
     say(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters trained, engine {record.engine}")
-    say(f"epoch {best_epoch(result.history).epoch} is kept, {result.samples_per_second:.0f} samples/s")
+    say(f"{result.samples_per_second:.0f} samples/s{choice_of_epoch(result.history)}")
 
     classifier.save(paths.MODEL)
     write_history(paths.HISTORY, result.history)

@@ -73,7 +73,7 @@ def test_a_stage_declares_the_params_that_it_reads_and_no_other(pipeline, stage)
 
 
 def test_every_key_of_params_yaml_is_declared(repository, pipeline):
-    declared = {key for stage in pipeline.values() for key in stage["params"]}
+    declared = {"study"} | {key for stage in pipeline.values() for key in stage["params"]}
 
     def check(tree, path=""):
         for name, value in tree.items():

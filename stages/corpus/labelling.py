@@ -36,7 +36,10 @@ class Table:
             StudyError: If there is no such column.
         """
         if column not in self.frame:
-            raise StudyError(f"{self.name} has no column {column}; it has {self.column_names()}")
+            raise StudyError(
+                f"{self.name} has no column {column}; it has {self.column_names()}: "
+                "say in dataset.yaml which is which, for instance `text: review` or `label: stars`"
+            )
         series = self.frame[column]
         values: list[Any] = series.astype(object).where(series.notna(), None).tolist()
         return values

@@ -25,8 +25,9 @@ def find_tables(folder: Path, settings: FilesSettings) -> tuple[dict[str, Table]
     files = {name: _find(folder, name) for name in ("train", "validation")}
     if files["train"] is None:
         raise StudyError(f"{folder} has no train file; call it train with one of {', '.join(FORMATS)}")
-    test, origin = _find_test(folder, settings.label)
     tables = {split: _table(file) for split, file in files.items() if file is not None}
+    tables["train"].values(settings.label)  # a name that fits no file is dataset.yaml's fault, not the test file's
+    test, origin = _find_test(folder, settings.label)
     return tables | {"test": test}, origin
 
 

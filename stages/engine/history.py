@@ -34,3 +34,12 @@ def read_history(path: Path) -> list[Epoch]:
 def best_epoch(history: list[Epoch]) -> Epoch:
     """The epoch with the lowest validation loss, the first of equals: the one that training keeps."""
     return min(history, key=lambda epoch: epoch.val_loss)
+
+
+def choice_of_epoch(history: list[Epoch]) -> str:
+    """Which epoch is kept, for the end of a sentence; nothing where there was no choice."""
+    if len(history) == 1:
+        return ""
+    kept = best_epoch(history).epoch
+    hint = " (the validation loss fell to the end: more epochs may help)" if kept == history[-1].epoch else ""
+    return f", epoch {kept} is kept{hint}"

@@ -12,6 +12,8 @@ from stages.foundation.files import read_yaml
 
 View = TypeVar("View")
 
+STUDY = "study"  # the section of `python -m stages.study`, which looks across experiments and is no stage of one
+
 KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -37,9 +39,9 @@ def read_params(stage: str, view: type[View]) -> View:
 
 
 def declared_keys() -> dict[str, list[str]]:
-    """The keys of params.yaml that each stage declares in dvc.yaml."""
+    """The keys of params.yaml that each stage declares in dvc.yaml; the study, which is no stage, reads its section."""
     stages = read_yaml(paths.PIPELINE)["stages"]
-    return {name: list(stage.get("params", [])) for name, stage in stages.items()}
+    return {name: list(stage.get("params", [])) for name, stage in stages.items()} | {STUDY: [STUDY]}
 
 
 class _Origin:
