@@ -1,0 +1,53 @@
+"""Is the cheaper method good enough? Three answers, of which "not significantly different" is none."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.statistics.bootstrap import two_way_difference
+from stages.statistics.interval import Interval
+from stages.statistics.power import rows_for_margin
+
+Verdict = Literal["non-inferior", "inferior", "inconclusive"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NonInferiority:
+    """Whether the first method is at most a margin worse than the second."""
+
+    margin: float  # largest loss of accuracy that still counts as none, fraction
+    difference: Interval  # accuracy of the first less that of the second; confidence 1 - 2 alpha
+    verdict: Verdict
+    num_rows_needed: int | None  # test rows that would settle it; None: settled, or nothing is known about it
+
+
+def judge(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, margin: float, seed: int, alpha: float = 0.05
+) -> NonInferiority:
+    """Compare the whole interval of the difference with the margin.
+
+    The rows needed are for 80 % power if the truth were no difference at all, with the share of rows on which two runs
+    of a pair disagree as observed. They are never fewer than the rows there are: where the formula asks for fewer, more
+    rows like these are not the remedy, because the seeds differ too much or the methods do.
+
+    Args:
+        first: (S, N) bool, hits of the method on trial, a line per seed.
+        second: (S, N) bool, hits of the method it is held against; same seeds, same rows.
+        margin: Largest loss of accuracy that still counts as none, fraction above 0.
+        seed: Of the resampling.
+        alpha: Chance of calling a method non-inferior that is worse by exactly the margin.
+    """
+    difference, _ = two_way_difference(first, second, confidence_level=1 - 2 * alpha, seed=seed)
+    verdict = _verdict(difference, margin)
+    discordant = float((first != second).mean())
+    is_open = verdict == "inconclusive" and discordant > 0
+    needed = max(rows_for_margin(margin, discordant, alpha=alpha), first.shape[1]) if is_open else None
+    return NonInferiority(margin=margin, difference=difference, verdict=verdict, num_rows_needed=needed)
+
+
+def _verdict(difference: Interval, margin: float) -> Verdict:
+    if difference.low > -margin:
+        return "non-inferior"
+    return "inferior" if difference.high < -margin else "inconclusive"
