@@ -10,10 +10,11 @@ A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one
 
 The folders are rooms with one job each; imports run downwards only:
 
-    study      many experiments -> one table, one curve; trains nothing
+    study      many experiments -> one answer; asks DVC for cells and trains nothing itself   (dvc)
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
     engine     tokens, model, training loop, prediction      (torch, transformers, peft)
     corpus     sources, cleaning, partition, leaks, subsets  (numpy, pandas; datasets for the Hub)
+    statistics many predictions -> intervals, tests, curves  (numpy, scipy; no stage of an experiment needs it)
     scoring    predictions -> numbers and intervals          (numpy, scipy)
     foundation params, paths, files, splits, Hub, errors     (numpy, pandas, ruamel.yaml, huggingface_hub)
 """

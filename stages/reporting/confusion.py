@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.reporting.style import STYLE, new_figure
+from stages.reporting.style import STYLE, new_figure, short
 
 FEW_CLASSES = 4  # up to here cells have room for large type
 LONGEST_NAME = 18  # letters of a class name that are shown
@@ -21,7 +21,7 @@ def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> F
     """
     num_classes = len(label_names)
     cell = 1.15 if num_classes <= FEW_CLASSES else 0.62
-    names = [_shortened(name) for name in label_names]
+    names = [short(name, LONGEST_NAME) for name in label_names]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with rc_context(STYLE | {"axes.grid": False}):
         figure = new_figure(cell * num_classes + 1.8, cell * num_classes + 1.5)
@@ -57,7 +57,3 @@ def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float
         axes.text(column, row + high, f"{count:,}", ha="center", va="center", color=color, fontsize=13 if large else 8)
         share = f"{shares[row, column]:.1%}".replace("%", " %")
         axes.text(column, row + low, share, ha="center", va="center", color=color, fontsize=9 if large else 6.5)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

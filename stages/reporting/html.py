@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+LONGEST_NUMBER = 28  # letters of a cell that is kept on one line, as "86.2 % [84.3, 88.1], 2 seeds" should be
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -27,6 +28,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str | Markup]]) -> Markup
     return Markup(f'<div class="wide"><table{kind}>{top}<tbody>\n{body}\n</tbody></table></div>')
 
 
+def notice(lead: str, text: str) -> Markup:
+    """A warning that must not be missed."""
+    return Markup(f'<p class="notice"><strong>{escape(lead)}</strong> {escape(text)}</p>')
+
+
+def quote(text: str, remark: str | Markup) -> Markup:
+    """A text of the data set and a remark on it, for a list of quotes."""
+    return Markup(f"<li><q>{escape(text)}</q><small>{markup(remark)}</small></li>")
+
+
+def quotes(items: Iterable[Markup]) -> Markup:
+    """A list of quotes."""
+    return Markup('<ol class="mistakes">\n' + "\n".join(item.text for item in items) + "\n</ol>")
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """A fraction for readers: 0.8436 is 84.4 %."""
     return f"{100 * fraction:.{digits}f}{NARROW}%"
@@ -43,5 +59,10 @@ def share(part: int, whole: int) -> str:
 
 
 def _row(cells: Sequence[str | Markup]) -> str:
-    name, *values = (markup(cell) for cell in cells)
-    return f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{value}</td>" for value in values) + "</tr>"
+    name, *values = cells
+    return f'<tr><th scope="row">{markup(name)}</th>' + "".join(_cell(value) for value in values) + "</tr>"
+
+
+def _cell(value: str | Markup) -> str:
+    words = isinstance(value, str) and len(value) > LONGEST_NUMBER
+    return f'<td class="words">{markup(value)}</td>' if words else f"<td>{markup(value)}</td>"

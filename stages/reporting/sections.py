@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.reporting.html import NARROW, Markup, count, markup, percent, share, table
+from stages.reporting.html import NARROW, Markup, count, markup, notice, percent, quote, quotes, share, table
 from stages.reporting.methods import chosen_by, classifier, training
 from stages.reporting.params import ReportView
 from stages.reporting.results import Numbers, Results
@@ -17,8 +17,9 @@ OVERLAP_NOTE = (
     "Equal: the same text is a training text. Part of: it is a contiguous run of words of a training text. "
     "Contains: a training text of three words or more is a run of its words."
 )
+SYNTHETIC_LEAD = "Synthetic data."
 SYNTHETIC = (
-    "<strong>Synthetic data.</strong> These texts were put together by a program from phrase banks. The numbers show "
+    "These texts were put together by a program from phrase banks. The numbers show "
     "that the pipeline works and how a curve behaves; they say nothing about real reviews."
 )
 SPLITS = {"val": "validation", "test": "test"}
@@ -48,7 +49,7 @@ def answer(params: ReportView, results: Results) -> str:
 
 def synthetic_notice(card: Mapping[str, Any]) -> Markup:
     """A warning where the data was made up."""
-    return Markup(f'<p class="notice">{SYNTHETIC}</p>' if card["synthetic"] else "")
+    return notice(SYNTHETIC_LEAD, SYNTHETIC) if card["synthetic"] else Markup("")
 
 
 def context(confusion: NDArray[np.int64], label_names: tuple[str, ...]) -> str:
@@ -134,8 +135,7 @@ def mistakes(listed: list[Mistake], *, num_wrong: int) -> Markup:
         return Markup("<p>There is none: every test row was classified rightly.</p>")
     which = f"The {len(listed)} most confident" if len(listed) < num_wrong else "All"
     lead = f"<p>{which} of {count(num_wrong)} wrong test rows. Some may be wrong labels.</p>"
-    items = "\n".join(_mistake(mistake) for mistake in listed)
-    return Markup(f'{lead}\n<ol class="mistakes">\n{items}\n</ol>' if listed else lead)
+    return Markup(f"{lead}\n{quotes(_mistake(mistake) for mistake in listed).text}" if listed else lead)
 
 
 def run(params: ReportView, results: Results) -> Markup:
@@ -172,12 +172,12 @@ def cost(numbers: Numbers) -> Markup:
     return table([], rows)
 
 
-def _mistake(mistake: Mistake) -> str:
-    return (
-        f"<li><q>{markup(mistake.sentence)}</q><small>labelled <b>{markup(mistake.actual)}</b>, "
-        f"predicted <b>{markup(mistake.predicted)}</b> with probability {percent(mistake.confidence)}; "
-        f"row {mistake.row_id}</small></li>"
+def _mistake(mistake: Mistake) -> Markup:
+    remark = (
+        f"labelled <b>{markup(mistake.actual)}</b>, predicted <b>{markup(mistake.predicted)}</b> "
+        f"with probability {percent(mistake.confidence)}; row {mistake.row_id}"
     )
+    return quote(mistake.sentence, Markup(remark))
 
 
 def _interval(numbers: Numbers, split: str) -> str:

@@ -47,6 +47,11 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 
 
+def short(name: str, longest: int) -> str:
+    """A name from outside, cut where a figure has no room for more letters."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches, apart from pyplot and its global state."""
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -69,7 +74,7 @@ def inline_svg(figure: Figure, description: str) -> str:
     """
     document = _rendered(figure, "svg").decode()
     element = document[document.index("<svg") :]
-    element = re.sub(r' (?:id|gid)="(?:figure|axes|patch|line2d|text|matplotlib\.axis|xtick|ytick)_\d+"', "", element)
+    element = re.sub(r' (?:id|gid)="[A-Za-z][\w.]*_\d+"', "", element)
     opening, rest = element.split(">", 1)
     view_box = re.search(r'viewBox="[^"]*"', opening)
     if view_box is None:

@@ -1,1 +1,7 @@
-"""What looks across experiments; it trains nothing."""
+"""Many experiments, one answer: `python -m stages.study plan | run | report`.
+
+grid        which cells there are                identity    what makes two experiments the same cell
+repository  what Git and DVC know of them        results     finished cells as a small file
+gather      done, missing, stale                 run         makes what is missing
+plan        forecast and power                   findings    everything that the answer page says
+"""

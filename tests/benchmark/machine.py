@@ -1,14 +1,12 @@
 """What the machine is, and how fast it multiplies matrices: the measure for every contestant."""
 
 import os
-import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
+from stages.study.machine import processor
 from tests.benchmark.task import Shape
 
 PRODUCT_REPEATS = 10  # of each product, the best counts
@@ -39,19 +37,12 @@ def describe_machine() -> Machine:
 
     capabilities = torch.cpu.get_capabilities()
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         bf16_units=[name for name in BF16_UNITS if capabilities.get(name)],
         versions={name: version(name) for name in ("torch", "transformers", "peft")},
     )
-
-
-def _processor() -> str:
-    """The processor's name; `platform` knows none on Linux."""
-    listing = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE) if listing.is_file() else None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def product_rates(shape: Shape, num_tokens: int) -> dict[str, float]:

@@ -41,3 +41,9 @@ def test_numbers_are_written_for_readers():
     assert count(67349) == "67,349"
     assert share(87, 872) == f"87 (10.0{NARROW}%)"
     assert share(0, 872) == "0"
+
+
+def test_words_in_a_table_may_wrap_and_numbers_may_not():
+    cells = table(["", "", ""], [["name", "86.2 % [84.3, 88.1], 2 seeds", "not reachable within the 95 % band"]]).text
+    assert "<td>86.2" in cells
+    assert '<td class="words">not reachable' in cells

@@ -1,0 +1,134 @@
+"""Many experiments, one answer.
+
+python -m stages.study plan     what the grid still lacks, how long that takes, what it can show
+python -m stages.study run      make the missing cells, each a named DVC experiment
+python -m stages.study report   gather the finished cells and write the answer page
+
+The grid stands in params.yaml under `study`; options stand in for its values:
+    python -m stages.study plan --sizes 250,500,1000,2000,4000,8000,16000,32000,56000 --seeds 42-46
+    python -m stages.study run --dataset sst2 --methods lora,full --jobs 2
+"""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.files import read_yaml
+from stages.foundation.log import say
+from stages.foundation.params import STUDY, read_params
+from stages.study.forecast import duration, forecast
+from stages.study.gather import Standing, gather, recorded_study, take_stock
+from stages.study.grid import Cell, StudyParams, StudyView, cells_of
+from stages.study.plan import say_plan
+from stages.study.results import write_results
+from stages.study.run import make_cells, require_committed
+
+ROOT = Path()
+
+
+def plan(asked: Namespace) -> None:
+    """Say what would be done."""
+    study, _, cells = _grid(asked)
+    say_plan(gather(ROOT, take_stock(ROOT, cells, cells[0].dataset)), study, jobs=asked.jobs)
+
+
+def run(asked: Namespace) -> None:
+    """Make what is missing, record what is finished."""
+    _, _, cells = _grid(asked)
+    require_committed(ROOT)
+    standing = _gathered(cells)
+    missing = standing.missing
+    ahead = forecast(missing, standing.results.by_key.values())
+    left = f", about {duration(ahead.total_seconds / asked.jobs)}" if missing and not ahead.unknown else ""
+    say(f"{len(cells)} cells, {len(cells) - len(missing)} finished, {len(missing)} to make{left}")
+    failed = make_cells(ROOT, missing, jobs=asked.jobs, seconds=ahead.seconds)
+    if failed:
+        names = ", ".join(made.cell.name for made in failed)
+        raise StudyError(f"{len(failed)} of {len(missing)} cells failed: {names}; run the same command again for these")
+
+
+def report(asked: Namespace) -> None:
+    """Write the answer page."""
+    from stages.study.report import write_report  # drawing: a slow import that the other commands can do without
+
+    study, dataset, cells = _grid(asked)
+    if asked.recorded:
+        standing = recorded_study(dataset)
+    else:
+        standing = _gathered(cells)
+        write_results(dataset, standing.results)
+    write_report(standing, study, with_sentences=asked.sentences)
+
+
+def _gathered(cells: list[Cell]) -> Standing:
+    return gather(ROOT, take_stock(ROOT, cells, cells[0].dataset))
+
+
+def _grid(asked: Namespace) -> tuple[StudyParams, str, list[Cell]]:
+    """The grid of params.yaml, with what the command line says instead."""
+    study = read_params(STUDY, StudyView).study
+    given = {name: getattr(asked, name) for name in ("sizes", "seeds", "methods", "contrasts")}
+    study = replace(study, **{name: value for name, value in given.items() if value is not None})
+    params = read_yaml(paths.PARAMS)
+    dataset, model = asked.dataset or params["dataset"], asked.model or params["model"]
+    return study, dataset, cells_of(study, dataset=dataset, model=model)
+
+
+def _numbers(text: str) -> list[int]:
+    """`250,500` or `42-46`."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ArgumentTypeError(f"{part!r} is no whole number and no range such as 42-46")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+def _words(*known: str) -> Callable[[str], list[str]]:
+    def split(text: str) -> list[str]:
+        words = [word for word in text.split(",") if word]
+        if unknown := [word for word in words if word not in known]:
+            raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return words
+
+    return split
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="plan | run | report")
+    for command in (plan, run, report):
+        entry = commands.add_parser(command.__name__, help=command.__doc__)
+        entry.set_defaults(command=command)
+        entry.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
+        entry.add_argument("--seeds", type=_numbers, help="e.g. 42-46")
+        entry.add_argument("--methods", type=_words("lora", "full", "head", "tfidf"), help="e.g. lora,full")
+        entry.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="other protocols beside the first")
+        entry.add_argument("--dataset", help="a folder in data/sources")
+        entry.add_argument("--model", help="as `model` in params.yaml")
+        if command is report:
+            entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
+            entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
+        else:
+            entry.add_argument("--jobs", type=int, default=1, help="experiments at a time")
+    return parser
+
+
+def main() -> None:
+    """One command of the study; what a person can mend becomes one line and exit code 1."""
+    asked = _parser().parse_args()
+    try:
+        asked.command(asked)
+    except (StudyError, OSError) as error:
+        sys.exit(f"study: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit("study: interrupted; finished cells are kept, run the same command again")
+
+
+if __name__ == "__main__":
+    main()

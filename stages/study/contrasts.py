@@ -1,0 +1,141 @@
+"""What is held against what: methods, sizes and protocols, each pair on the same seeds and test rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from stages.reporting.findings import Comparison, Difference, Leak, Trend
+from stages.statistics.bootstrap import two_way_difference
+from stages.statistics.multiplicity import holm
+from stages.statistics.non_inferiority import judge
+from stages.statistics.trend import page_trend
+from stages.study.table import Curves, Group, paired
+
+RESAMPLING_SEED = 1  # of every bootstrap, so that the page repeats
+CLAIM = ("lora", "full")  # the first is asked to be as good as the second
+
+
+def differences(curves: Curves, confidence_level: float) -> list[Difference]:
+    """Paired differences, p-values corrected within each family."""
+    own = {name: sizes for name, sizes in curves.items() if _contrast(sizes) == ""}
+    families = {
+        "methods": list(_methods(own)),
+        "sizes": list(_sizes(own)),
+        "protocols": list(_protocols(curves)),
+    }
+    return [one for family, pairs in families.items() for one in _family(family, pairs, confidence_level)]
+
+
+def comparisons(curves: Curves, margins: Sequence[float]) -> list[Comparison]:
+    """Whether LoRA is as good as full fine-tuning, at every size that has both and at every margin."""
+    first, second = (curves.get(name, {}) for name in CLAIM)
+    sizes = [size for size in first if size in second and paired(first[size], second[size])]
+    found = []
+    for size in sizes:
+        pair = paired(first[size], second[size])
+        if pair is None:
+            continue
+        hits = pair[0].hits, pair[1].hits
+        for margin in margins:
+            found.append(
+                Comparison(
+                    samples=size,
+                    num_seeds=len(pair[0].seeds),
+                    discordant=float((hits[0] != hits[1]).mean()),
+                    primary=size == max(sizes) and margin == margins[0],
+                    result=judge(*hits, margin=margin, seed=RESAMPLING_SEED),
+                )
+            )
+    return found
+
+
+def trends(curves: Curves) -> list[Trend]:
+    """Page's test on the seeds that have every size of a curve; three sizes and two seeds at least."""
+    found = []
+    for name, sizes in curves.items():
+        common = set.intersection(*(set(group.seeds) for group in sizes.values()))
+        if len(sizes) < 3 or len(common) < 2:
+            continue
+        accuracies = np.stack([group.only(common).hits.mean(axis=1) for group in sizes.values()], axis=1)
+        found.append(Trend(curve=name, num_seeds=len(common), p_value=page_trend(accuracies)))
+    return found
+
+
+def leaks(curves: Curves) -> list[Leak]:
+    """The random carve beside the grouped partition, on common seeds."""
+    found = []
+    for grouped, carved in _protocols(curves, contrast="random"):
+        found.append(
+            Leak(
+                method=grouped.cell.method,
+                samples=grouped.cell.samples,
+                num_seeds=len(grouped.seeds),
+                overlap_grouped=_overlap(grouped),
+                overlap_random=_overlap(carved),
+                val_grouped=float(np.mean(grouped.numbers("val_accuracy"))),
+                val_random=float(np.mean(carved.numbers("val_accuracy"))),
+                test_grouped=float(grouped.hits.mean()),
+                test_random=float(carved.hits.mean()),
+            )
+        )
+    return found
+
+
+def _methods(curves: Curves) -> Iterator[tuple[Group, Group]]:
+    """The first method against every other, size by size."""
+    names = list(curves)
+    for name in names[1:]:
+        for size, group in curves[name].items():
+            if size in curves[names[0]] and (pair := paired(curves[names[0]][size], group)):
+                yield pair
+
+
+def _sizes(curves: Curves) -> Iterator[tuple[Group, Group]]:
+    """Each size of the first method against the next smaller."""
+    for smaller, larger in pairwise(next(iter(curves.values()), {}).values()):
+        if pair := paired(larger, smaller):
+            yield pair
+
+
+def _protocols(curves: Curves, contrast: str = "") -> Iterator[tuple[Group, Group]]:
+    """params.yaml's own protocol and each other one, at the same method, size and seeds."""
+    for sizes in curves.values():
+        for size, group in sizes.items():
+            own = curves.get(group.cell.method, {}).get(size)
+            if _contrast(sizes) and contrast in ("", _contrast(sizes)) and own and (pair := paired(own, group)):
+                yield pair
+
+
+def _family(name: str, pairs: Sequence[tuple[Group, Group]], confidence_level: float) -> list[Difference]:
+    measured = []
+    for first, second in pairs:
+        if name == "protocols":
+            first, second = second, first  # the other protocol less params.yaml's own
+        interval, p_value = two_way_difference(
+            first.hits, second.hits, confidence_level=confidence_level, seed=RESAMPLING_SEED
+        )
+        measured.append((first, second, interval, p_value))
+    corrected = holm(np.array([p_value for *_, p_value in measured]))
+    return [
+        Difference(
+            family=name,
+            first=first.name,
+            second=second.name,
+            num_seeds=len(first.seeds),
+            difference=interval,
+            gained=float((first.hits & ~second.hits).sum(axis=1).mean()),
+            lost=float((~first.hits & second.hits).sum(axis=1).mean()),
+            p_value=p_value,
+            p_holm=float(p_holm),
+        )
+        for (first, second, interval, p_value), p_holm in zip(measured, corrected, strict=True)
+    ]
+
+
+def _contrast(sizes: Mapping[int, Group]) -> str:
+    return next(iter(sizes.values())).cell.contrast
+
+
+def _overlap(group: Group) -> float:
+    return float(np.mean(group.numbers("subset_val_any")) / np.mean(group.numbers("val_rows")))

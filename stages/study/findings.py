@@ -1,0 +1,147 @@
+"""From finished cells to all that the answer page says."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.split import read_split
+from stages.reporting.findings import Curve, Findings, LabelsToTarget, Point
+from stages.statistics.bootstrap import two_way_bootstrap
+from stages.statistics.calibration import calibrate
+from stages.statistics.curves import CurveFit, fit_curve, labels_to_target
+from stages.study import answers
+from stages.study.contrasts import RESAMPLING_SEED, comparisons, differences, leaks, trends
+from stages.study.gather import Standing
+from stages.study.grid import StudyParams
+from stages.study.parts import hard_rows, slices
+from stages.study.protocol import protocol
+from stages.study.results import RowFacts
+from stages.study.table import Group, curves_of
+
+CONFIDENCE_LEVEL = 0.95
+BEYOND = 4  # times the largest size: no curve is trusted further
+
+
+def findings(standing: Standing, study: StudyParams, *, with_sentences: bool) -> Findings:
+    """Compute everything.
+
+    Raises:
+        StudyError: If no cell is finished, or the texts are asked for and are not those of the results.
+    """
+    rows, found = standing.results.rows, standing.found()
+    if rows is None or not found:
+        raise StudyError("no cell of this grid is finished; make them with `python -m stages.study run`")
+    groups = curves_of(found, rows, list(study.methods))
+    curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
+    largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
+    claim = comparisons(groups, study.margins)
+    targets = _targets(curves, study)
+    contrasts = tuple(differences(groups, CONFIDENCE_LEVEL))
+    carved = tuple(leaks(groups))
+    cell = next(iter(found))
+    synthetic = bool(_first(next(iter(groups.values()))).results[0].numbers["synthetic"])
+    return Findings(
+        title=f"{cell.dataset}: how many labels, and which method? ({cell.model})",
+        answers=tuple(answers.answers(curves, claim, targets, contrasts, carved, num_test_rows=len(rows.row_ids))),
+        caveats=tuple(answers.caveats(curves, model=cell.model, num_test_rows=len(rows.row_ids))),
+        synthetic=synthetic,
+        num_test_rows=len(rows.row_ids),
+        curves=curves,
+        differences=contrasts,
+        trends=tuple(trends(groups)),
+        comparisons=tuple(claim),
+        targets=tuple(targets),
+        slices=tuple(part for group in largest for part in slices(group, rows, CONFIDENCE_LEVEL)),
+        hard_rows=tuple(hard_rows(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
+        leaks=carved,
+        protocol=tuple(protocol(list(found.values()))),
+        missing=tuple(cell.name for cell in standing.missing),
+        stale=tuple(standing.stale),
+        confidence_level=CONFIDENCE_LEVEL,
+    )
+
+
+def curve_table(findings: Findings) -> pd.DataFrame:
+    """The learning curves as `dvc plots` draws them: a row per curve and size, fractions."""
+    records = [
+        {
+            "method": curve.name,
+            "train_rows": point.samples,
+            "accuracy": point.accuracy.value,
+            "accuracy_low": point.accuracy.low,
+            "accuracy_high": point.accuracy.high,
+        }
+        for curve in findings.curves
+        for point in curve.points
+    ]
+    return pd.DataFrame(records)
+
+
+def _curve(name: str, sizes: Mapping[int, Group]) -> Curve:
+    cell = _first(sizes).cell
+    fit, refusal = _fit(sizes) if not cell.contrast else (None, "a contrast, not fitted")
+    return Curve(
+        name=name,
+        method=cell.method,
+        contrast=cell.contrast,
+        points=tuple(_point(group) for group in sizes.values()),
+        fit=fit,
+        refusal=refusal,
+    )
+
+
+def _fit(sizes: Mapping[int, Group]) -> tuple[CurveFit | None, str]:
+    hits = tuple(group.hits for group in sizes.values())
+    try:
+        fit = fit_curve(np.array(list(sizes)), hits, confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED)
+    except StudyError as error:
+        return None, str(error)
+    return fit, ""
+
+
+def _point(group: Group) -> Point:
+    hits = group.hits
+    return Point(
+        samples=group.cell.samples,
+        seeds=group.seeds,
+        accuracy=two_way_bootstrap(hits, confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED),
+        seed_accuracies=tuple(hits.mean(axis=1).tolist()),
+        val_accuracy=float(np.mean(group.numbers("val_accuracy"))),
+        calibration=calibrate(
+            group.logits.astype(np.float64),
+            group.labels,
+            np.array(group.numbers("temperature")),
+            confidence_level=CONFIDENCE_LEVEL,
+            seed=RESAMPLING_SEED,
+        ),
+        train_seconds=float(np.median(group.numbers("train_seconds"))),
+        trainable_parameters=int(np.median(group.numbers("trainable_parameters"))),
+        steps=float(np.mean(group.numbers("steps"))),
+    )
+
+
+def _targets(curves: tuple[Curve, ...], study: StudyParams) -> list[LabelsToTarget]:
+    found = []
+    for curve in curves:
+        if curve.fit is None:
+            continue
+        for target in study.targets:
+            low, value, high = labels_to_target(curve.fit, target)
+            reach = float(BEYOND * curve.fit.largest)
+            found.append(LabelsToTarget(curve=curve.name, target=target, low=low, value=value, high=high, reach=reach))
+    return found
+
+
+def _sentences(rows: RowFacts) -> dict[int, str]:
+    """The texts of the test rows, as the workspace's own experiment holds them."""
+    test = read_split(paths.TEST)
+    if not np.array_equal(test.row_ids, rows.row_ids) or not np.array_equal(test.labels, rows.labels):
+        raise StudyError(f"{paths.TEST} holds another data set's rows; run `dvc exp run` with this one first")
+    return dict(zip(test.row_ids.tolist(), test.sentences, strict=True))
+
+
+def _first(sizes: Mapping[int, Group]) -> Group:
+    return next(iter(sizes.values()))

@@ -1,0 +1,105 @@
+"""Which cells a study is made of: a cell is one experiment, told from its neighbours by five things and a contrast."""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from stages.foundation.errors import check_param
+
+Contrast = Literal["", "fixed_steps", "random"]
+Method = Literal["lora", "full", "head", "tfidf"]
+# The keys of params.yaml that a cell sets; all others are the study's own.
+VARIED = ("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.max_steps")
+TRAINED_BY_STEPS = ("lora", "full", "head")  # tfidf has no steps to hold fixed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyParams:
+    """The section `study`."""
+
+    sizes: list[int]  # training rows
+    seeds: list[int]
+    methods: list[Method]
+    contrasts: list[Literal["fixed_steps", "random"]]  # each method again under another protocol
+    fixed_steps: int  # train.max_steps of the contrast
+    margins: list[float]  # accuracy, fraction; the first is the one that counts
+    targets: list[float]  # accuracy, fraction
+
+    def __post_init__(self) -> None:
+        for name in ("sizes", "seeds", "methods", "margins", "targets"):
+            values = getattr(self, name)
+            check_param(values, f"study.{name} is empty")
+            check_param(len(set(values)) == len(values), f"study.{name} names one value twice: {values}")
+        check_param(min(self.sizes) >= 1, f"study.sizes must be 1 or more, got {min(self.sizes)}")
+        check_param(self.fixed_steps >= 1, f"study.fixed_steps must be at least 1, got {self.fixed_steps}")
+        for name in ("margins", "targets"):
+            for value in getattr(self, name):
+                check_param(0 < value < 1, f"study.{name} are fractions between 0 and 1, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyView:
+    """What the study reads as its own; of the rest it holds every value against those of the experiments."""
+
+    study: StudyParams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One experiment of the study."""
+
+    dataset: str
+    model: str
+    method: str
+    contrast: str  # empty: params.yaml's own protocol
+    samples: int  # training rows
+    seed: int
+    max_steps: int | None = None  # of the contrast fixed_steps
+
+    @property
+    def name(self) -> str:
+        """What the experiment is called in `dvc exp show`."""
+        extra = {"": "", "random": "-random", "fixed_steps": f"-{self.max_steps}steps"}[self.contrast]
+        words = f"{self.dataset}-{self.model}-{self.method}{extra}-n{self.samples}-s{self.seed}"
+        return re.sub(r"[^A-Za-z0-9-]+", "-", words).strip("-")
+
+    @property
+    def curve(self) -> str:
+        """The curve that it is a point of, for a legend."""
+        if self.contrast == "fixed_steps":
+            return f"{self.method}, {self.max_steps:,} steps"
+        return f"{self.method}, random carve" if self.contrast else self.method
+
+    def overrides(self) -> dict[str, str | int]:
+        """What differs from params.yaml, by dotted key."""
+        values: dict[str, str | int] = {
+            "samples": self.samples,
+            "seed": self.seed,
+            "dataset": self.dataset,
+            "model": self.model,
+            "method": self.method,
+        }
+        if self.contrast == "random":
+            values["prepare.partition"] = "random"
+        if self.max_steps is not None:
+            values["train.max_steps"] = self.max_steps
+        return values
+
+
+def cells_of(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
+    """Every cell of the grid, seed by seed, so that an interrupted study holds whole curves; small sizes first."""
+    contrasts: list[Contrast] = ["", *study.contrasts]
+    return [
+        Cell(
+            dataset=dataset,
+            model=model,
+            method=method,
+            contrast=contrast,
+            samples=samples,
+            seed=seed,
+            max_steps=study.fixed_steps if contrast == "fixed_steps" else None,
+        )
+        for contrast, seed, method, samples in product(contrasts, study.seeds, study.methods, sorted(study.sizes))
+        if contrast != "fixed_steps" or method in TRAINED_BY_STEPS
+    ]

@@ -1,0 +1,49 @@
+"""The answer page, its Markdown twin, its figures, and the curve that `dvc plots` draws."""
+
+from pathlib import Path
+
+from stages.foundation.files import write_text
+from stages.foundation.log import say
+from stages.reporting.study_figures import (
+    draw_cost,
+    draw_differences,
+    draw_leak,
+    draw_protocols,
+    draw_reliability,
+    draw_study_curves,
+)
+from stages.reporting.study_markdown import study_markdown
+from stages.reporting.study_page import study_page
+from stages.reporting.style import save_figure
+from stages.study.findings import curve_table, findings
+from stages.study.gather import Standing
+from stages.study.grid import StudyParams
+
+PLOTS = Path("plots")
+PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study_curve.csv"
+DRAWINGS = {
+    "curve": draw_study_curves,
+    "differences": draw_differences,
+    "reliability": draw_reliability,
+    "cost": draw_cost,
+    "protocols": draw_protocols,
+    "leak": draw_leak,
+}
+
+
+def write_report(standing: Standing, study: StudyParams, *, with_sentences: bool) -> None:
+    """Compute, draw, write, and say the answer."""
+    found = findings(standing, study, with_sentences=with_sentences)
+    drawn = {name: draw(found) for name, draw in DRAWINGS.items()}
+    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    for name, figure in figures.items():
+        for ending in ("png", "pdf"):
+            save_figure(PLOTS / f"study_{name}.{ending}", figure)
+    write_text(PAGE, study_page(found, figures))
+    write_text(MARKDOWN, study_markdown(found, {name: f"study_{name}.png" for name in figures}))
+    write_text(CURVE, curve_table(found).to_csv(index=False, lineterminator="\n"))
+    for answer in found.answers:
+        say(answer)
+    if found.missing:
+        say(f"{len(found.missing)} cells of the grid are missing, the first {found.missing[0]}")
+    say(f"the page: {PAGE}; as Markdown: {MARKDOWN}")

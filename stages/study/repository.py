@@ -1,0 +1,94 @@
+"""What Git and DVC know of experiments: their names, the small files they committed, the large ones in the cache."""
+
+import io
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.api import DVCFileSystem
+from dvc_data.index import DataIndexDirError
+from ruamel.yaml import YAML
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.study.identity import Identity, identity_of_lock
+
+EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
+LOCK = "dvc.lock"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """A finished experiment, made by the study or by hand."""
+
+    name: str  # HEAD: what the current commit holds
+    commit: str  # of the experiment itself
+    baseline: str  # the commit that it started from, so the version of the code
+    identity: Identity
+    lock: Mapping[str, Any]  # its dvc.lock
+
+    def params(self) -> dict[str, Any]:
+        """What its stages read from params.yaml, by dotted key."""
+        stages = self.lock["stages"].values()
+        return {k: v for stage in stages for k, v in stage.get("params", {}).get(str(paths.PARAMS), {}).items()}
+
+    def output_bytes(self) -> int:
+        """What it holds in the cache."""
+        outs = [out for stage in self.lock["stages"].values() for out in stage.get("outs", [])]
+        return sum(out.get("size", 0) for out in outs)
+
+
+def experiments(root: Path) -> list[Experiment]:
+    """Every finished experiment of every baseline, and the one that the current commit holds."""
+    listed = [("HEAD", git(root, "rev-parse", "HEAD").strip(), git(root, "rev-parse", "HEAD").strip())]
+    refs = git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
+    for line in refs:
+        ref, commit = line.rsplit(" ", 1)
+        if match := EXPERIMENT.fullmatch(ref):
+            listed.append((match[3], commit, match[1] + match[2]))
+    locks = read_committed(root, [f"{commit}:{LOCK}" for _, commit, _ in listed])
+    found = []
+    for (name, commit, baseline), text in zip(listed, locks, strict=True):
+        lock = YAML(typ="safe").load(text) if text else {}
+        if identity := identity_of_lock(lock):
+            found.append(Experiment(name=name, commit=commit, baseline=baseline, identity=identity, lock=lock))
+    return found
+
+
+def read_committed(root: Path, objects: Sequence[str]) -> list[str]:
+    """Text of each `commit:path`, empty where there is none, by one call of Git."""
+    if not objects:
+        return []
+    asked = "\n".join(objects).encode() + b"\n"
+    answer = subprocess.run(["git", "cat-file", "--batch"], cwd=root, input=asked, capture_output=True, check=True)
+    stream, texts = io.BytesIO(answer.stdout), []
+    for _ in objects:
+        head = stream.readline().split()
+        texts.append(stream.read(int(head[2])).decode() if head[-1] != b"missing" else "")
+        if texts[-1] or head[-1] != b"missing":
+            stream.read(1)
+    return texts
+
+
+def read_outputs(root: Path, commit: str, files: Iterable[Path]) -> list[bytes] | None:
+    """Outputs of an experiment, through DVC; None where the cache no longer holds one of them."""
+    system = DVCFileSystem(str(root), rev=commit)
+    try:
+        return [system.read_bytes(file.as_posix()) for file in files]
+    except (FileNotFoundError, DataIndexDirError):
+        return None
+
+
+def git(root: Path, *words: str) -> str:
+    """What a Git command prints.
+
+    Raises:
+        StudyError: If it fails.
+    """
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StudyError(f"git {words[0]} failed: {' '.join(done.stderr.split())}")
+    return done.stdout

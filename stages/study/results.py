@@ -1,0 +1,158 @@
+"""Finished cells as a small file: one row of numbers each, and what each made of every test row.
+
+The texts stay where they are; of a test row only its number, its label, its length and whether it negates are kept, so
+that the answer page can be built again from these two files alone.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.foundation.errors import StudyError
+from stages.foundation.files import write_text
+from stages.foundation.split import Split
+from stages.study.grid import Cell
+
+FOLDER = Path("metrics/study")
+NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
+TEXTS = ("key", "baseline", "contrast", "data", "code", "protocol")  # digests may look like numbers
+IDENTITY = ["dataset", "model", "method", "contrast", "samples", "seed", "max_steps"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One finished cell."""
+
+    cell: Cell
+    key: str  # of its identity: data, params and code
+    baseline: str  # commit of the code
+    numbers: Mapping[str, Any]  # scores (fractions, nats), cost, overlap, steps, temperature; flat
+    logits: NDArray[np.float32]  # (N, C) of the test rows; class 0 is 0, which changes no probability
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowFacts:
+    """The N test rows that all cells share, without their texts."""
+
+    row_ids: NDArray[np.int64]  # (N,)
+    labels: NDArray[np.int64]  # (N,) class index
+    num_words: NDArray[np.int64]  # (N,)
+    negates: NDArray[np.bool_]  # (N,) holds a word of negation
+    label_names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, test: Split) -> Self:
+        """What is kept of a test split."""
+        return cls(
+            row_ids=test.row_ids,
+            labels=test.labels,
+            num_words=np.array([len(text.split()) for text in test.sentences], dtype=np.int64),
+            negates=np.array([bool(NEGATION.search(text.lower())) for text in test.sentences]),
+            label_names=test.label_names,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """Finished cells of one data set, by their key."""
+
+    rows: RowFacts | None  # None: no cell yet
+    by_key: Mapping[str, Result]
+
+    def join(self, rows: RowFacts, result: Result) -> Self:
+        """These and one more.
+
+        Raises:
+            StudyError: If the cell was tested on other rows.
+        """
+        if self.rows is not None and not np.array_equal(self.rows.row_ids, rows.row_ids):
+            raise StudyError(f"{result.cell.name} was tested on other rows than the cells before it")
+        return type(self)(rows=rows, by_key={**self.by_key, result.key: result})
+
+
+def relative(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits (N, C) less those of class 0: the same probabilities and the same predicted class."""
+    difference: NDArray[np.float32] = (logits - logits[:, :1]).astype(np.float32)
+    return difference
+
+
+def files_of(dataset: str) -> tuple[Path, Path]:
+    """Where the results of a data set are recorded: numbers, and predictions."""
+    return FOLDER / f"{dataset}.csv", FOLDER / f"{dataset}.parquet"
+
+
+def write_results(dataset: str, results: Results) -> None:
+    """Write both files, cells in the order of the grid."""
+    if results.rows is None:
+        return
+    table, predictions = files_of(dataset)
+    ordered = sorted(results.by_key.values(), key=lambda result: _order(result.cell))
+    write_text(table, pd.DataFrame([_record(result) for result in ordered]).to_csv(index=False, lineterminator="\n"))
+    rows = results.rows
+    columns: dict[str, NDArray[Any]] = {
+        "row_id": rows.row_ids,
+        "label": rows.labels,
+        "words": rows.num_words,
+        "negates": rows.negates,
+    }
+    for result in ordered:
+        columns |= {f"{result.key}:{at}": result.logits[:, at] for at in range(1, result.logits.shape[1])}
+    frame = pd.DataFrame(columns)
+    frame.attrs["label_names"] = list(rows.label_names)
+    frame.to_parquet(predictions, index=False, compression="zstd")
+
+
+def read_results(dataset: str) -> Results:
+    """Read what was recorded; nothing where nothing was."""
+    table, predictions = files_of(dataset)
+    if not table.is_file() or not predictions.is_file():
+        return Results(rows=None, by_key={})
+    frame = pd.read_parquet(predictions)
+    rows = RowFacts(
+        row_ids=frame["row_id"].to_numpy(np.int64),
+        labels=frame["label"].to_numpy(np.int64),
+        num_words=frame["words"].to_numpy(np.int64),
+        negates=frame["negates"].to_numpy(np.bool_),
+        label_names=tuple(frame.attrs["label_names"]),
+    )
+    records = pd.read_csv(table, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False)
+    found = [_result(record, frame, len(rows.label_names)) for record in records.to_dict(orient="records")]
+    return Results(rows=rows, by_key={result.key: result for result in found})
+
+
+def _order(cell: Cell) -> tuple[Any, ...]:
+    return (cell.model, cell.contrast, cell.method, cell.max_steps or 0, cell.samples, cell.seed)
+
+
+def _record(result: Result) -> dict[str, Any]:
+    cell = {name: getattr(result.cell, name) for name in IDENTITY}
+    return cell | {"key": result.key, "baseline": result.baseline} | dict(result.numbers)
+
+
+def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) -> Result:
+    key = record["key"]
+    logits = np.zeros((len(frame), num_classes), dtype=np.float32)
+    for at in range(1, num_classes):
+        logits[:, at] = frame[f"{key}:{at}"]
+    max_steps = record["max_steps"]
+    return Result(
+        cell=Cell(
+            dataset=record["dataset"],
+            model=record["model"],
+            method=record["method"],
+            contrast=record["contrast"],
+            samples=int(record["samples"]),
+            seed=int(record["seed"]),
+            max_steps=None if max_steps == "" else int(float(max_steps)),
+        ),
+        key=key,
+        baseline=record["baseline"],
+        numbers={name: value for name, value in record.items() if name not in (*IDENTITY, "key", "baseline")},
+        logits=logits,
+    )

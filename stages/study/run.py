@@ -1,0 +1,148 @@
+"""Make the missing cells, each as a named DVC experiment on a copy of the workspace."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.log import say
+from stages.study.forecast import duration
+from stages.study.grid import Cell
+from stages.study.repository import git
+
+LOGS = Path(".dvc/tmp/study")
+LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """How making one cell ended."""
+
+    cell: Cell
+    seconds: float  # wall time
+    complaint: str  # empty: it is finished
+    outcome: str  # what evaluate said of it
+
+
+def require_committed(root: Path) -> None:
+    """Refuse to start from a workspace that no commit tells: an experiment records the whole tree.
+
+    Raises:
+        StudyError: If tracked files differ from the last commit.
+    """
+    changed = git(root, "status", "--porcelain", "--untracked-files=no").split("\n")[0]
+    if changed:
+        raise StudyError(
+            f"the workspace differs from the last commit ({changed.strip()}); commit, or take it back with "
+            "`git checkout HEAD -- params.yaml dvc.lock metrics plots && dvc checkout`"
+        )
+
+
+def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping[Cell, float]) -> list[Made]:
+    """Make the cells, `jobs` at a time; one that fails is named and stops no other.
+
+    Args:
+        root: The repository.
+        cells: What is missing.
+        jobs: Experiments at a time; each computes with its share of the processor's cores.
+        seconds: How long each is expected to take, where that is known.
+
+    Returns:
+        Those that failed.
+    """
+    (root / LOGS).mkdir(parents=True, exist_ok=True)
+    environment = _environment(jobs)
+    failed: list[Made] = []
+    progress = _Progress(cells, seconds, jobs)
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        waiting: set[Future[Made]] = {pool.submit(_make, root, cell, environment) for cell in cells}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                made = future.result()
+                progress.say(made)
+                if made.complaint:
+                    failed.append(made)
+    finally:  # an interruption reaches the running experiments by itself; those that wait must not start
+        pool.shutdown(cancel_futures=True)
+    return failed
+
+
+def command(cell: Cell, *, copied: Sequence[str]) -> list[str]:
+    """The command that makes a cell; a person may type the same."""
+    words = ["dvc", "exp", "run", "--temp", "--name", cell.name]
+    for path in copied:
+        words += ["--copy-paths", path]
+    for key, value in cell.overrides().items():
+        words += ["--set-param", f"{key}={value}"]
+    return words
+
+
+def untracked_source(root: Path, dataset: str) -> list[str]:
+    """The data set's folder where neither Git nor DVC tracks it: the copy would not have it."""
+    folder = f"{paths.SOURCES}/{dataset}"
+    tracked = git(root, "ls-files", folder).strip() or (root / f"{folder}.dvc").exists()
+    return [] if tracked else [folder]
+
+
+def _make(root: Path, cell: Cell, environment: Mapping[str, str]) -> Made:
+    log, started = root / LOGS / f"{cell.name}.log", time.monotonic()
+    words = command(cell, copied=untracked_source(root, cell.dataset))
+    with log.open("w", encoding="utf-8") as stream:
+        done = subprocess.run(words, cwd=root, env=environment, stdout=stream, stderr=stream, check=False)
+    text = log.read_text(encoding="utf-8")
+    return Made(
+        cell=cell,
+        seconds=time.monotonic() - started,
+        complaint=_complaint(text, log.relative_to(root)) if done.returncode or LOST in text else "",
+        outcome=next((line for line in text.splitlines() if line.startswith("test accuracy")), ""),
+    )
+
+
+def _complaint(text: str, log: Path) -> str:
+    """The stage's own line if it said one, else DVC's last, and where the rest stands."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    own = [line for line in lines if line.split(":")[0] in ("prepare", "subsample", "train", "evaluate", "report")]
+    said = own or [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+    return f"{said[-1] if said else 'it said nothing'} (log: {log})"
+
+
+def _environment(jobs: int) -> dict[str, str]:
+    """This Python's own `dvc` and `python` first, and as many threads as each job has cores."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    threads = {} if jobs == 1 else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+    return threads | dict(os.environ) | {"PATH": path}
+
+
+class _Progress:
+    """One line for each cell, and the time left."""
+
+    def __init__(self, cells: Sequence[Cell], seconds: Mapping[Cell, float], jobs: int) -> None:
+        self._total, self._number, self._jobs = len(cells), 0, jobs
+        self._ahead = {cell: seconds.get(cell) for cell in cells}
+        self._taken = self._expected = 0.0
+        self._say: Callable[[str], None] = say
+
+    def say(self, made: Made) -> None:
+        self._number += 1
+        expected = self._ahead.pop(made.cell)
+        if expected is not None and not made.complaint:
+            self._taken, self._expected = self._taken + made.seconds, self._expected + expected
+        outcome = f"failed: {made.complaint}" if made.complaint else made.outcome
+        self._say(f"[{self._number}/{self._total}] {made.cell.name}: {outcome}; {duration(made.seconds)}{self._left()}")
+
+    def _left(self) -> str:
+        known = [seconds for seconds in self._ahead.values() if seconds is not None]
+        if not self._ahead:
+            return ""
+        if len(known) < len(self._ahead):
+            return f", {len(self._ahead)} to go"
+        pace = self._taken / self._expected if self._expected else 1.0
+        return f", about {duration(pace * sum(known) / self._jobs)} left"

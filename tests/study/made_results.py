@@ -1,0 +1,101 @@
+"""Finished cells that were never trained: right with a chosen probability, the same rows being hard for all."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from stages.study.gather import Standing
+from stages.study.grid import Cell, StudyParams
+from stages.study.results import Result, Results, RowFacts
+
+NUM_ROWS = 400
+STUDY = StudyParams(
+    sizes=[250, 500, 1000, 2000, 4000, 8000],
+    seeds=[1, 2, 3],
+    methods=["lora", "tfidf"],
+    contrasts=[],
+    fixed_steps=1750,
+    margins=[0.01, 0.02],
+    targets=[0.8, 0.99],
+)
+
+
+def made_rows(num_rows=NUM_ROWS) -> RowFacts:
+    generator = np.random.default_rng(7)
+    return RowFacts(
+        row_ids=np.arange(num_rows),
+        labels=generator.integers(0, 2, num_rows),
+        num_words=generator.integers(2, 40, num_rows),
+        negates=generator.random(num_rows) < 0.3,
+        label_names=("bad", "good"),
+    )
+
+
+def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Result:
+    """A cell that is right on about this share of the rows, surely so on easy ones."""
+    num_rows = len(rows.labels)
+    ease = np.random.default_rng(11).normal(size=num_rows)  # the same for every cell
+    luck = np.random.default_rng([cell.seed, cell.samples, *cell.curve.encode()]).normal(size=num_rows)
+    score = 0.8 * ease + 0.6 * luck
+    score -= np.quantile(score, 1 - accuracy)
+    logits = np.zeros((num_rows, 2), dtype=np.float32)
+    logits[:, 1] = np.where(rows.labels == 1, 3 * score, -3 * score)
+    steps = 0 if cell.method == "tfidf" else cell.max_steps or 5 * cell.samples // 32
+    told = {
+        "data": "0123.dir",
+        "code": "12e45",
+        "protocol": "9a9a",
+        "synthetic": False,
+        "train_rows": cell.samples,
+        "test_accuracy": accuracy,
+        "val_accuracy": accuracy + (0.05 if cell.contrast == "random" else 0.01),
+        "val_rows": 1000,
+        "test_rows": num_rows,
+        "subset_val_any": 900 if cell.contrast == "random" else 0,
+        "trainable_parameters": 74498,
+        "train_seconds": cell.samples / 100,
+        "samples_per_second": 250.0,
+        "steps": steps,
+        "temperature": 1.5,
+        "output_bytes": 2**20,
+        "threads": 1,
+        "precision_used": "bf16",
+        "engine_used": "packed",
+        "machine": "a processor, 2 cores",
+        "versions": "torch 2, peft 1",
+    }
+    return Result(cell=cell, key=cell.name, baseline="c0ffee" * 6, numbers=told | numbers, logits=logits)
+
+
+def a_cell(method="lora", samples=1000, seed=1, contrast="", max_steps=None) -> Cell:
+    return Cell(
+        dataset="mine",
+        model="minilm",
+        method=method,
+        contrast=contrast,
+        samples=samples,
+        seed=seed,
+        max_steps=max_steps,
+    )
+
+
+def made_standing(accuracies, rows=None) -> Standing:
+    """A study whose cells reach these accuracies; None: missing."""
+    rows = made_rows() if rows is None else rows
+    made = {cell: made_result(cell, rows, value) for cell, value in accuracies.items() if value is not None}
+    return Standing(
+        cells={cell: cell.name for cell in accuracies},
+        results=Results(rows=rows, by_key={result.key: result for result in made.values()}),
+        finished={},
+        stale=(),
+        num_test_rows=len(rows.labels),
+    )
+
+
+def rising(method, sizes=STUDY.sizes, seeds=STUDY.seeds, start=0.6, step=0.05):
+    """Accuracies that rise with each size."""
+    return {a_cell(method, size, seed): start + step * at for at, size in enumerate(sizes) for seed in seeds}
+
+
+def with_study(**changes) -> StudyParams:
+    return replace(STUDY, **changes)

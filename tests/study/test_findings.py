@@ -1,0 +1,96 @@
+"""The whole way from finished cells to what the page says; slow parts once for all tests."""
+
+import pytest
+
+from stages.foundation.errors import StudyError
+from stages.study.findings import curve_table, findings
+from tests.study.made_results import a_cell, made_standing, rising, with_study
+
+SIZES = [250, 500, 1000, 2000, 4000, 8000]
+
+
+@pytest.fixture(scope="module")
+def found():
+    cells = rising("lora", SIZES, start=0.62, step=0.04) | rising("tfidf", SIZES, start=0.55, step=0.03)
+    cells |= rising("full", [1000, 8000], start=0.7, step=0.12)
+    cells |= {a_cell(samples=8000, seed=seed, contrast="random"): 0.82 for seed in (1, 2)}
+    cells |= {a_cell(samples=250, seed=seed, contrast="fixed_steps", max_steps=1750): 0.75 for seed in (1, 2)}
+    cells |= {a_cell("full", 250): None}
+    study = with_study(methods=["lora", "full", "tfidf"], targets=[0.8, 0.99])
+    return findings(made_standing(cells), study, with_sentences=False)
+
+
+def test_every_finished_cell_is_in_a_curve_and_every_missing_one_is_named(found):
+    by_name = {curve.name: curve for curve in found.curves}
+
+    assert list(by_name) == ["lora", "full", "tfidf", "lora, 1,750 steps", "lora, random carve"]
+    assert [point.samples for point in by_name["lora"].points] == SIZES
+    assert all(point.seeds == (1, 2, 3) for point in by_name["lora"].points)
+    assert found.missing == ("mine-minilm-full-n250-s1",)
+
+
+def test_a_point_is_the_mean_of_its_seeds_within_its_interval(found):
+    for curve in found.curves:
+        for point in curve.points:
+            mean = sum(point.seed_accuracies) / len(point.seed_accuracies)
+            assert point.accuracy.value == pytest.approx(mean)
+            assert point.accuracy.low < mean < point.accuracy.high
+
+
+def test_a_curve_is_fitted_from_six_sizes_on_and_says_why_not_below(found):
+    by_name = {curve.name: curve for curve in found.curves}
+
+    assert by_name["lora"].fit is not None
+    assert by_name["full"].fit is None
+    assert "six" in by_name["full"].refusal or "6" in by_name["full"].refusal
+    assert {target.curve for target in found.targets} == {"lora", "tfidf"}
+
+
+def test_the_answer_tells_the_rise_the_claim_and_the_price(found):
+    text = "\n".join(found.answers)
+
+    assert found.answers[0].startswith("lora goes from ")
+    assert "after 250 labels to " in found.answers[0]
+    assert "LoRA less full fine-tuning at 8,000 labels: " in text
+    assert "With a margin of 1 point fixed beforehand" in text
+    assert "Labels to reach 80 % with lora: " in text
+    assert "Labels to reach 99 % with lora: not reachable within the 95 % band up to 32,000 labels" in text
+    assert "Steps held fixed, lora, 1,750 steps, 250 labels less lora, 250: +" in text
+    assert "Carved at random, 90 % of the validation rows overlap with 8,000 training rows" in text
+
+
+def test_no_difference_shown_is_never_called_a_match(found):
+    text = " ".join((*found.answers, *found.caveats))
+
+    assert "match" not in text
+    assert sum(one.primary for one in found.comparisons) == 1
+
+
+def test_the_protocol_names_versions_commit_seeds_and_hardware(found):
+    facts = dict(found.protocol)
+
+    assert facts["seeds"] == "1, 2, 3"
+    assert facts["versions"] == "torch 2, peft 1"
+    assert facts["machine on which they were gathered"] == "a processor, 2 cores"
+    assert facts["commit of the code"] == "c0ffeec0ff"
+
+
+def test_the_curve_for_dvc_has_a_row_for_each_point(found):
+    table = curve_table(found)
+
+    assert list(table) == ["method", "train_rows", "accuracy", "accuracy_low", "accuracy_high"]
+    assert len(table) == sum(len(curve.points) for curve in found.curves)
+    assert (table["accuracy_low"] < table["accuracy"]).all()
+
+
+def test_one_seed_and_one_size_read_well():
+    found = findings(made_standing({a_cell(): 0.8}), with_study(), with_sentences=False)
+
+    assert found.answers[0].startswith("lora names the right class for 80")
+    assert "not the luck of a training run" in found.caveats[0]
+    assert any("was not asked" in answer for answer in found.answers)
+
+
+def test_without_a_finished_cell_there_is_nothing_to_report():
+    with pytest.raises(StudyError, match="no cell of this grid is finished"):
+        findings(made_standing({a_cell(): None}), with_study(), with_sentences=False)

@@ -1,0 +1,76 @@
+from collections import Counter
+
+import pytest
+
+from stages.foundation.errors import ParamsError
+from stages.study.grid import Cell, cells_of
+from tests.study.made_results import STUDY, a_cell, with_study
+
+
+def test_the_grid_is_every_size_with_every_seed_and_method():
+    cells = cells_of(STUDY, dataset="mine", model="minilm")
+
+    assert len(cells) == len(set(cells)) == 6 * 3 * 2
+    assert Counter(cell.method for cell in cells) == {"lora": 18, "tfidf": 18}
+    assert {cell.dataset for cell in cells} == {"mine"}
+
+
+def test_an_interrupted_grid_holds_whole_curves_of_the_first_seeds():
+    cells = cells_of(STUDY, dataset="mine", model="minilm")
+
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    assert [cell.samples for cell in cells[:6]] == STUDY.sizes
+
+
+def test_contrasts_repeat_the_grid_under_another_protocol_and_tfidf_has_no_steps_to_fix():
+    cells = cells_of(with_study(contrasts=["fixed_steps", "random"]), dataset="mine", model="minilm")
+
+    assert Counter((cell.contrast, cell.method) for cell in cells) == {
+        ("", "lora"): 18,
+        ("", "tfidf"): 18,
+        ("fixed_steps", "lora"): 18,
+        ("random", "lora"): 18,
+        ("random", "tfidf"): 18,
+    }
+    assert {cell.max_steps for cell in cells if cell.contrast == "fixed_steps"} == {1750}
+
+
+def test_a_cell_overrides_what_tells_it_apart_and_nothing_else():
+    plain = {"samples": 1000, "seed": 1, "dataset": "mine", "model": "minilm", "method": "lora"}
+
+    assert a_cell().overrides() == plain
+    assert a_cell(contrast="random").overrides() == plain | {"prepare.partition": "random"}
+    assert a_cell(contrast="fixed_steps", max_steps=9).overrides() == plain | {"train.max_steps": 9}
+
+
+@pytest.mark.parametrize("model", ["minilm", "owner/name@0123", "./my model", "a..b~^:?*[\\"])
+def test_a_cell_has_a_name_that_git_takes_for_a_ref(model):
+    name = Cell(dataset="mine", model=model, method="lora", contrast="", samples=8, seed=1).name
+
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert name.startswith("mine-")
+    assert name.endswith("-lora-n8-s1")
+
+
+def test_cells_of_different_protocols_have_different_names_and_curves():
+    cells = [a_cell(), a_cell(contrast="random"), a_cell(contrast="fixed_steps", max_steps=1750)]
+
+    assert len({cell.name for cell in cells}) == 3
+    assert [cell.curve for cell in cells] == ["lora", "lora, random carve", "lora, 1,750 steps"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"sizes": []}, "study.sizes is empty"),
+        ({"sizes": [0, 8]}, "study.sizes must be 1 or more, got 0"),
+        ({"seeds": [1, 1]}, "study.seeds names one value twice"),
+        ({"methods": []}, "study.methods is empty"),
+        ({"margins": [1.0]}, "study.margins are fractions between 0 and 1, got 1.0"),
+        ({"targets": [90.0]}, "study.targets are fractions between 0 and 1, got 90.0"),
+        ({"fixed_steps": 0}, "study.fixed_steps must be at least 1, got 0"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused(change, complaint):
+    with pytest.raises(ParamsError, match=complaint):
+        with_study(**change)

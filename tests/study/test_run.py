@@ -1,0 +1,124 @@
+import os
+import sys
+
+import pytest
+
+from stages.foundation.errors import StudyError
+from stages.study.repository import git
+from stages.study.run import LOGS, command, make_cells, require_committed, untracked_source
+from tests.study.made_results import a_cell
+
+FAKE = """\
+#!{python}
+import os, sys, time
+words = sys.argv[1:]
+name = words[words.index("--name") + 1]
+open("calls.txt", "a").write(name + " " + os.environ.get("OMP_NUM_THREADS", "all") + "\\n")
+{body}
+"""
+
+
+@pytest.fixture
+def fake_dvc(tmp_path, monkeypatch):
+    """A `dvc` that does as told; the one beside this Python must not be found first."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def install(body):
+        program = programs / "dvc"
+        program.write_text(FAKE.format(python=python, body=body))
+        program.chmod(0o755)
+        git(tmp_path, "init", "-q")
+        return tmp_path
+
+    return install
+
+
+def test_each_cell_is_told_in_one_line_with_its_outcome_and_the_time_left(fake_dvc, capsys):
+    root = fake_dvc('print("test accuracy 80.0% on 9 rows")')
+    cells = [a_cell(seed=seed) for seed in (1, 2)]
+
+    failed = make_cells(root, cells, jobs=1, seconds={cells[0]: 100.0, cells[1]: 1e6})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert failed == []
+    assert lines[0].startswith("[1/2] mine-minilm-lora-n1000-s1: test accuracy 80.0% on 9 rows; 0 s, about ")
+    assert lines[0].endswith(" left")
+    assert lines[1].startswith("[2/2] mine-minilm-lora-n1000-s2: ")
+    assert "left" not in lines[1]
+
+
+def test_a_failed_cell_is_named_with_its_reason_and_log_and_stops_no_other(fake_dvc, capsys):
+    root = fake_dvc(
+        'if name.endswith("s1"):\n'
+        '    print("subsample: samples 9 is more than there are\\nERROR: failed")\n'
+        "    sys.exit(255)"
+    )
+
+    failed = make_cells(root, [a_cell(seed=seed) for seed in (1, 2, 3)], jobs=1, seconds={})
+
+    assert [made.cell.seed for made in failed] == [1]
+    assert failed[0].complaint == (
+        f"subsample: samples 9 is more than there are (log: {LOGS}/mine-minilm-lora-n1000-s1.log)"
+    )
+    assert (root / LOGS / "mine-minilm-lora-n1000-s1.log").read_text().endswith("ERROR: failed\n")
+    assert [line.split("]")[0] for line in capsys.readouterr().out.splitlines()] == ["[1/3", "[2/3", "[3/3"]
+
+
+def test_a_model_that_was_lost_to_a_full_disk_is_a_failure_although_dvc_ends_well(fake_dvc):
+    root = fake_dvc("print(\"ERROR: failed to transfer 'abc' - No space left on device\")")
+
+    failed = make_cells(root, [a_cell()], jobs=1, seconds={})
+
+    assert "No space left on device" in failed[0].complaint
+
+
+def test_experiments_at_a_time_share_the_cores(fake_dvc):
+    root = fake_dvc("time.sleep(0.2)")
+
+    make_cells(root, [a_cell(seed=seed) for seed in range(4)], jobs=2, seconds={})
+    make_cells(root, [a_cell(seed=9)], jobs=1, seconds={})
+
+    calls = (root / "calls.txt").read_text().split()
+    assert set(calls[1:8:2]) == {str(max(1, (os.cpu_count() or 1) // 2))}
+    assert calls[9] == "all"
+
+
+def test_a_person_can_type_the_command():
+    typed = " ".join(command(a_cell(contrast="random"), copied=["data/sources/mine"]))
+
+    assert typed == (
+        "dvc exp run --temp --name mine-minilm-lora-random-n1000-s1 --copy-paths data/sources/mine "
+        "--set-param samples=1000 --set-param seed=1 --set-param dataset=mine --set-param model=minilm "
+        "--set-param method=lora --set-param prepare.partition=random"
+    )
+
+
+def test_only_a_source_that_nothing_tracks_is_copied(tmp_path):
+    git(tmp_path, "init", "-q")
+    for name in ("tracked", "untracked", "added"):
+        (tmp_path / "data/sources" / name).mkdir(parents=True)
+        (tmp_path / "data/sources" / name / "train.tsv").write_text("x")
+    (tmp_path / "data/sources/added.dvc").write_text("outs: []")
+    git(tmp_path, "add", "data/sources/tracked")
+
+    assert untracked_source(tmp_path, "tracked") == []
+    assert untracked_source(tmp_path, "added") == []
+    assert untracked_source(tmp_path, "untracked") == ["data/sources/untracked"]
+
+
+def test_a_workspace_that_no_commit_tells_is_refused_and_untracked_files_are_not(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "params.yaml").write_text("samples: 1\n")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "-c", "user.name=n", "-c", "user.email=e@x.y", "commit", "-qm", "m")
+    (tmp_path / "note.txt").write_text("mine")
+
+    require_committed(tmp_path)
+    (tmp_path / "params.yaml").write_text("samples: 2\n")
+
+    with pytest.raises(StudyError, match=r"differs from the last commit \(M params.yaml\); commit, or take it back"):
+        require_committed(tmp_path)

@@ -1,0 +1,122 @@
+"""The commands, end to end: real experiments of the quickest method in a repository of their own."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.pages.workspace import write_own_data, write_params
+
+TRACKED = ("stages", ".dvcignore", ".gitignore", "data/.gitignore")
+CHANGES = {
+    "dataset": "mine",
+    "method": "tfidf",
+    "prepare.validation_rows": 40,
+    "study.sizes": [20, 40],
+    "study.seeds": [1, 2],
+    "study.methods": ["tfidf"],
+}
+
+
+def study(folder, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "stages.study", *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def run_git(folder, *words):
+    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, repository):
+    folder = tmp_path_factory.mktemp("project")
+    for name in TRACKED:
+        source = repository / name
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_params(CHANGES)
+        write_own_data()
+    run_git(folder, "init", "-q")
+    run_git(folder, "config", "user.name", "n")
+    run_git(folder, "config", "user.email", "e@x.y")
+    subprocess.run(["dvc", "init", "-q"], cwd=folder, check=True, capture_output=True)
+    shutil.copy(repository / ".dvc/.gitignore", folder / ".dvc/.gitignore")
+    run_git(folder, "add", "-A")
+    run_git(folder, "commit", "-qm", "a project")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
+    before = study(project, "plan")
+    assert before.stdout.startswith("4 cells: 0 finished, 4 missing\n"), before.stderr
+
+    # One cell by hand, one that cannot be (more rows than there are), the others by the study.
+    by_hand = ["dvc", "exp", "run", "--temp", "-n", "mine-by-hand", "-S", "samples=20", "-S", "seed=1"]
+    subprocess.run(by_hand, cwd=project, check=True, capture_output=True)
+    made = study(project, "run", "--sizes", "20,40,100000", "--seeds", "1")
+    assert made.returncode == 1
+    lines = made.stdout.splitlines()
+    assert lines[0].startswith("3 cells, 1 finished, 2 to make")
+    assert lines[1].startswith("[1/2] mine-minilm-tfidf-n40-s1: test accuracy ")
+    assert lines[2].startswith("[2/2] mine-minilm-tfidf-n100000-s1: failed: subsample: ")
+    assert "log: .dvc/tmp/study/mine-minilm-tfidf-n100000-s1.log" in lines[2]
+    assert "1 of 2 cells failed: mine-minilm-tfidf-n100000-s1; run the same command again" in made.stderr
+
+    again = study(project, "run", "--seeds", "1")
+    assert again.stdout == "2 cells, 2 finished, 0 to make\n", again.stderr
+    tree = subprocess.run(["git", "status", "--porcelain"], cwd=project, check=True, capture_output=True, text=True)
+    assert tree.stdout == "", "the workspace stays as it was"
+
+    told = study(project, "report")
+    assert told.returncode == 0, told.stderr
+    assert "tfidf goes from " in told.stdout
+    assert "2 cells of the grid are missing, the first mine-minilm-tfidf-n20-s2" in told.stdout
+    page = (project / "plots/study.html").read_text()
+    assert "mine: how many labels, and which method? (minilm)" in page
+    assert "mine-minilm-tfidf-n40-s2" in page
+
+    # The page comes back from the small files alone: no experiment, no cache, no data.
+    for name in ("plots", ".dvc/cache", "data/sources/mine"):
+        shutil.rmtree(project / name)
+    rebuilt = study(project, "report", "--recorded")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "2 cells of the grid are missing" not in rebuilt.stdout
+    assert (project / "plots/study.html").exists()
+    run_git(project, "checkout", "--", "data/sources/mine")
+
+    # Another version of the code: what was measured with the old one no longer counts, and is named.
+    with (project / "stages/train.py").open("a") as file:
+        file.write("# another version\n")
+    later = study(project, "plan", "--seeds", "1")
+    assert later.stdout.startswith("2 cells: 0 finished, 2 missing\n")
+    assert "stale, left out: mine-by-hand (" in later.stdout
+    assert "): other code" in later.stdout
+    refused = study(project, "run")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("study: the workspace differs from the last commit (M stages/train.py)")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["plan", "--sizes", "many"], "'many' is no whole number"),
+        (["plan", "--methods", "lora,magic"], "'magic' is none of lora, full, head, tfidf"),
+        (["plan", "--contrasts", "night"], "'night' is none of fixed_steps, random"),
+        (["think"], "invalid choice: 'think'"),
+        (["report", "--seeds", "9"], "no cell of this grid is finished"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_a_line(repository, tmp_path, words, complaint):
+    done = study(repository, *words, "--dataset", "nowhere") if words[0] == "report" else study(repository, *words)
+
+    assert done.returncode
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
