@@ -17,7 +17,8 @@ FAMILIES = {
 VERDICTS_NOTE = (
     "Non-inferior: the whole interval lies above minus the margin. Inferior: the whole interval lies below it. "
     "Inconclusive: neither, so these data do not tell; that a difference is not significant does not make two methods "
-    "equal. Test rows needed: as many would settle it with 80 % power, were there truly no difference; there are"
+    "equal. Rows needed: as many test rows would settle it with 80 % power, were there truly no difference and did the "
+    "seeds agree. Seeds needed: with fewer, the spread of the seeds alone keeps it open. Test rows at hand:"
 )
 NO_COMPARISON = (
     "No size has finished cells of both lora and full: whether LoRA is as good as full fine-tuning stays open here."
@@ -52,7 +53,7 @@ def verdicts(findings: Findings) -> Section:
     if not findings.comparisons:
         return Section(heading, (Prose(NO_COMPARISON),))
     confidence = level(findings.comparisons[0].result.difference.confidence_level)
-    head = ("rows", "margin", "verdict", f"lora less full [{confidence}]", "seeds", "test rows needed")
+    head = ("rows", "margin", "verdict", f"lora less full [{confidence}]", "seeds", "rows needed", "seeds needed")
     rows = tuple(_verdict(comparison) for comparison in findings.comparisons)
     note = f"Margins and differences are points of test accuracy. {VERDICTS_NOTE} {count(findings.num_test_rows)}."
     if any(comparison.primary for comparison in findings.comparisons):
@@ -62,14 +63,14 @@ def verdicts(findings: Findings) -> Section:
 
 def _verdict(comparison: Comparison) -> tuple[str, ...]:
     result = comparison.result
-    needed = result.num_rows_needed if result.verdict == "inconclusive" else None
+    needed = (result.num_rows_needed, result.num_seeds_needed)
     return (
         unbroken(f"{count(comparison.samples)}{' *' if comparison.primary else ''}"),
         f"{100 * result.margin:.1f}",
         result.verdict,
         signed_interval(result.difference),
         str(comparison.num_seeds),
-        NONE if needed is None else count(needed),
+        *(NONE if number is None else count(number) for number in needed),
     )
 
 

@@ -45,7 +45,7 @@ def two_way_bootstrap(
         return Interval(value=share.value, low=share.low, high=share.high, confidence_level=confidence_level)
     values, generator = hits.astype(np.int64), np.random.default_rng(seed)
     rows = _row_deviations(values, (0, 1), generator, num_resamples)
-    seeds = _seed_deviations(_seed_variance(values), len(hits), generator, num_resamples)
+    seeds = _seed_deviations(seed_variance(values), len(hits), generator, num_resamples)
     return _interval(float(hits.mean()), rows + seeds, confidence_level, bounds=(0.0, 1.0))
 
 
@@ -105,7 +105,7 @@ def resample_columns(hits: Sequence[NDArray[np.bool_]], *, seed: int, num_resamp
     row_means = np.stack([cell.mean(axis=0) for cell in hits], axis=1)  # (N, K)
     counts = generator.multinomial(num_rows, np.full(num_rows, 1 / num_rows), size=num_resamples)  # (R, N)
     num_seeds = np.array([len(cell) for cell in hits])
-    variances = np.array([_seed_variance(cell.astype(np.int64)) if len(cell) > 1 else 0.0 for cell in hits])
+    variances = np.array([seed_variance(cell.astype(np.int64)) if len(cell) > 1 else 0.0 for cell in hits])
     freedom = num_seeds - 1
     pooled = (variances * freedom).sum() / max(1, freedom.sum())
     scale = np.sqrt(np.where(freedom > 0, variances, pooled) / num_seeds)  # (K,)
@@ -135,8 +135,8 @@ class _Spread:
         )
 
 
-def _seed_variance(values: NDArray[np.int64]) -> float:
-    """What the spread of the seeds has above that which the residual alone makes."""
+def seed_variance(values: NDArray[np.int64]) -> float:
+    """Variance between seeds of the mean of (S, N) values, above that which the residual alone makes; S at least 2."""
     spread = _Spread.of(values)
     return max(0.0, spread.seed_means - spread.residual / len(values[0]))
 

@@ -1,15 +1,18 @@
 """Is the cheaper method good enough? Three answers, of which "not significantly different" is none."""
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from stages.statistics.bootstrap import two_way_difference
+from stages.statistics.bootstrap import seed_variance, two_way_difference
 from stages.statistics.interval import Interval
 from stages.statistics.power import rows_for_margin
 
+MOST_SEEDS = 1000  # more are never named
 Verdict = Literal["non-inferior", "inferior", "inconclusive"]
 
 
@@ -21,6 +24,7 @@ class NonInferiority:
     difference: Interval  # accuracy of the first less that of the second; confidence 1 - 2 alpha
     verdict: Verdict
     num_rows_needed: int | None  # test rows that would settle it; None: settled, or nothing is known about it
+    num_seeds_needed: int | None  # seeds without which no number of rows settles it; None: those at hand suffice
 
 
 def judge(
@@ -30,7 +34,8 @@ def judge(
 
     The rows needed are for 80 % power if the truth were no difference at all, with the share of rows on which two runs
     of a pair disagree as observed. They are never fewer than the rows there are: where the formula asks for fewer, more
-    rows like these are not the remedy, because the seeds differ too much or the methods do.
+    rows like these are not the remedy, because the seeds differ too much or the methods do. The seeds needed are the
+    fewest whose own spread, as observed, would leave an interval within the margin if there were no end of rows.
 
     Args:
         first: (S, N) bool, hits of the method on trial, a line per seed.
@@ -44,7 +49,19 @@ def judge(
     discordant = float((first != second).mean())
     is_open = verdict == "inconclusive" and discordant > 0
     needed = max(rows_for_margin(margin, discordant, alpha=alpha), first.shape[1]) if is_open else None
-    return NonInferiority(margin=margin, difference=difference, verdict=verdict, num_rows_needed=needed)
+    seeds = _seeds_needed(first, second, margin, alpha) if is_open and len(first) > 1 else None
+    return NonInferiority(
+        margin=margin, difference=difference, verdict=verdict, num_rows_needed=needed, num_seeds_needed=seeds
+    )
+
+
+def _seeds_needed(first: NDArray[np.bool_], second: NDArray[np.bool_], margin: float, alpha: float) -> int | None:
+    """Fewest seeds S with t(S - 1) sd / sqrt(S) within the margin, where that is more than there are."""
+    spread = sqrt(seed_variance(first.astype(np.int64) - second.astype(np.int64)))
+    num_seeds = len(first)
+    while num_seeds < MOST_SEEDS and stdtrit(num_seeds - 1, 1 - alpha) * spread / sqrt(num_seeds) > margin:
+        num_seeds += 1
+    return num_seeds if num_seeds > len(first) else None
 
 
 def _verdict(difference: Interval, margin: float) -> Verdict:

@@ -88,8 +88,11 @@ def _claim(comparisons: Sequence[Comparison]) -> Iterator[str]:
         return
     for comparison in (one for one in comparisons if one.primary):
         result = comparison.result
-        needed = result.num_rows_needed
-        more = f"; about {needed:,} test rows would settle it" if result.verdict == "inconclusive" and needed else ""
+        rows, seeds = result.num_rows_needed, result.num_seeds_needed
+        more = f"; about {rows:,} test rows would settle it" if rows else ""
+        more = (
+            f"; the seeds differ too much, it takes about {seeds} of them before more test rows help" if seeds else more
+        )
         yield (
             f"LoRA less full fine-tuning at {comparison.samples:,} labels: {_points(result.difference)}. With a margin "
             f"of {_margin(result.margin)} fixed beforehand, {VERDICTS[result.verdict]} ({result.verdict}){more}."

@@ -169,7 +169,11 @@ def differences() -> tuple[Difference, ...]:
 def comparisons() -> tuple[Comparison, ...]:
     def compare(samples: int, margin: float, value: float, verdict: str, needed: int | None) -> Comparison:
         result = NonInferiority(
-            margin=margin, difference=interval(value, 0.0135, 0.9), verdict=verdict, num_rows_needed=needed
+            num_seeds_needed=None,
+            margin=margin,
+            difference=interval(value, 0.0135, 0.9),
+            verdict=verdict,
+            num_rows_needed=needed,
         )
         primary = samples == 56000 and margin == 0.01
         return Comparison(samples=samples, num_seeds=3, discordant=0.098, primary=primary, result=result)

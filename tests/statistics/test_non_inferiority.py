@@ -88,3 +88,20 @@ def test_a_method_worse_by_the_margin_passes_once_in_twenty(num_seeds, seed_poin
         return interval.low > -margin
 
     assert 0.02 <= np.mean([passes(study) for study in range(2_000)]) <= 0.06
+
+
+def test_seeds_that_differ_more_than_the_margin_call_for_seeds_before_rows():
+    """Differences of -4, 0 and 4 points: SD 4 points, so t(S - 1) 4 / sqrt(S) must come down to 2."""
+    first = np.zeros((3, 1000), dtype=bool)
+    second = np.zeros((3, 1000), dtype=bool)
+    second[0, :40] = first[2, 40:80] = True
+
+    judged = judge(first, second, margin=0.02, seed=0)
+
+    assert judged.verdict == "inconclusive"
+    assert judged.num_seeds_needed == 13
+
+
+def test_seeds_that_agree_are_enough():
+    assert judge(*runs(700, 20, 20, 132, num_seeds=3), margin=0.01, seed=0).num_seeds_needed is None
+    assert judge(*runs(700, 20, 20, 132), margin=0.01, seed=0).num_seeds_needed is None
