@@ -84,7 +84,7 @@ def _last_step(differences: Sequence[Difference]) -> Iterator[str]:
 
 def _claim(comparisons: Sequence[Comparison]) -> Iterator[str]:
     if not comparisons:
-        yield "Whether LoRA is as good as full fine-tuning was not asked: no size has cells of both."
+        yield "Whether LoRA is as good as full fine-tuning was not asked: no size has cells of both with one seed."
         return
     for comparison in (one for one in comparisons if one.primary):
         result = comparison.result
@@ -125,17 +125,16 @@ def _rivals(curves: Sequence[Curve], differences: Sequence[Difference]) -> Itera
         against = [one for one in differences if one.family == "methods" and one.second.startswith(f"{curve.name}, ")]
         if against:
             last = against[-1]
-            yield f"{last.first} labels less {last.second}: {_points(last.difference)} (p {_p(last.p_holm)}, Holm)."
+            yield f"{last.first} labels less {last.second}: {_points(last.difference)}, p {_p(last.p_holm)} (Holm)."
 
 
 def _steps(differences: Sequence[Difference]) -> Iterator[str]:
+    """What more steps make of the smallest size: there, too little training looks most like too little data."""
     steps = [one for one in differences if one.family == "protocols" and " steps, " in one.first]
     if steps:
         first = steps[0]
-        yield (
-            f"Steps held fixed, {first.first} labels less {first.second}: {_points(first.difference)}; that much of "
-            "the curve is training, not data."
-        )
+        verdict = "so much of the curve there is training, not data" if first.p_holm < ALPHA else "no effect is shown"
+        yield f"Steps held fixed, {first.first} labels less {first.second}: {_points(first.difference)}: {verdict}."
 
 
 def _leak(leaks: Sequence[Leak]) -> Iterator[str]:

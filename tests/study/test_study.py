@@ -1,9 +1,11 @@
 """The commands, end to end: real experiments of the quickest method in a repository of their own."""
 
+import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.pages.workspace import write_own_data, write_params
@@ -120,3 +122,31 @@ def test_what_cannot_be_asked_is_refused_in_a_line(repository, tmp_path, words, 
     assert done.returncode
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(repository, tmp_path):
+    """What the README claims is what the code makes of the recorded cells."""
+    for name in ("stages", "metrics/study"):
+        shutil.copytree(repository / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(repository / name, tmp_path / name)
+
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded")
+
+    assert done.returncode == 0, done.stderr
+    made, committed = (table_of((folder / "plots/study.md").read_text()) for folder in (tmp_path, repository))
+    assert len(made) == len(committed) == 9
+    for ours, theirs in zip(made, committed, strict=True):  # another processor rounds another way
+        np.testing.assert_allclose(numbers(ours), numbers(theirs), atol=0.11)
+    readme = (repository / "README.md").read_text()
+    assert all(line in readme for line in committed)
+
+
+def table_of(page):
+    """The lines of the table of accuracies."""
+    return [line.replace("\\", "") for line in page.splitlines() if re.match(r"\| [\d,]+ \| \d\d\.\d % ", line)]
+
+
+def numbers(line):
+    return [float(number.replace(",", "")) for number in re.findall(r"[\d,]*\d(?:\.\d)?", line)]
