@@ -56,6 +56,7 @@ class Trend:
 
     curve: str
     num_seeds: int
+    num_sizes: int  # those that have all the seeds
     p_value: float
 
 

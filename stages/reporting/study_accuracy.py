@@ -125,8 +125,9 @@ def protocols(findings: Findings) -> Section:
         return Section(heading, (Prose("Only one of the two protocols was run."),))
     blocks: list[Block] = [
         Prose(
-            "With fixed epochs a larger training set also means more optimizer steps; with fixed steps every size "
-            "gets as many. What remains with fixed steps is the effect of the labels themselves."
+            "With fixed epochs a larger training set also means more optimizer steps; with fixed steps every size may "
+            "take as many, and stops early where validation does not improve. What the sizes still differ by then is "
+            "nearer to what the labels themselves bring."
         ),
         Picture("protocols", _description([curve for pair in pairs for curve in pair])),
     ]
@@ -156,10 +157,18 @@ def _side_by_side(epochs: Curve, steps: Curve) -> list[tuple[str, ...]]:
                 count(first.steps),
                 with_interval(second.accuracy),
                 count(second.steps),
-                signed(second.accuracy.value - first.accuracy.value),
+                _gain(first, second),
             )
         )
     return rows
+
+
+def _gain(first: Point, second: Point) -> str:
+    """Mean accuracy of the second less that of the first, over the seeds that both have."""
+    before = dict(zip(first.seeds, first.seed_accuracies, strict=True))
+    after = dict(zip(second.seeds, second.seed_accuracies, strict=True))
+    common = sorted(before.keys() & after.keys())
+    return signed(sum(after[seed] - before[seed] for seed in common) / len(common)) if common else NONE
 
 
 def slices(findings: Findings) -> Section:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from stages.reporting.blocks import Block, Grid, Notice, Picture, Points, Prose, Section
-from stages.reporting.findings import Comparison, Difference, Findings, LabelsToTarget
+from stages.reporting.findings import Comparison, Difference, Findings, LabelsToTarget, Trend
 from stages.reporting.html import count, percent
 from stages.reporting.sections import SYNTHETIC, SYNTHETIC_LEAD
 from stages.reporting.study_words import NONE, level, p_value, signed, signed_interval, unbroken
@@ -57,7 +57,7 @@ def verdicts(findings: Findings) -> Section:
     rows = tuple(_verdict(comparison) for comparison in findings.comparisons)
     note = f"Margins and differences are points of test accuracy. {VERDICTS_NOTE} {count(findings.num_test_rows)}."
     if any(comparison.primary for comparison in findings.comparisons):
-        note = f"* The claim that was fixed beforehand; the other rows are for context. {note}"
+        note = f"* The claim that the grid fixes; the other rows are for context. {note}"
     return Section(heading, (Grid(head, rows), Prose(note, "note")))
 
 
@@ -105,7 +105,7 @@ def _labels(target: LabelsToTarget, fits: Mapping[str, CurveFit], confidence: st
     reach = count(target.reach)
     value = f"not up to {reach}" if target.value is None else _rows(target.value, smallest)
     if target.low is None:
-        within = f"not reachable within the {confidence} band"
+        within = f"not reached within the {confidence} band"
     elif target.high is None:
         earliest = "no lower bound" if target.low <= smallest else f"{_rows(target.low, smallest)} at the earliest"
         within = f"{earliest}, no upper bound"
@@ -131,10 +131,15 @@ def differences(findings: Findings) -> Section:
     told = "Both sides of a difference saw the same test rows. The p of each stands at the end of the page."
     blocks: list[Block] = [Picture("differences", _description(findings)), Prose(told, "note")]
     if findings.trends:
-        blocks.append(Prose("Does accuracy rise with size? Page's test over the seeds, one-sided:"))
-        rows = tuple((trend.curve, str(trend.num_seeds), p_value(trend.p_value)) for trend in findings.trends)
-        blocks.append(Grid(("method", "seeds", "p"), rows))
+        asked = "Does accuracy rise with size? Page's test over the sizes that have all the seeds, one-sided:"
+        blocks.append(Prose(asked))
+        rows = tuple(_trend(trend) for trend in findings.trends)
+        blocks.append(Grid(("method", "seeds", "sizes", "p"), rows))
     return Section(heading, tuple(blocks))
+
+
+def _trend(trend: Trend) -> tuple[str, ...]:
+    return trend.curve, str(trend.num_seeds), str(trend.num_sizes), p_value(trend.p_value)
 
 
 def every_difference(findings: Findings) -> Section:

@@ -16,11 +16,12 @@ def calibration(findings: Findings) -> Section:
     if not curves:
         return Section(heading, (Prose("There is no finished cell to ask."),))
     confidence = level(curves[0].points[-1].calibration.ece.confidence_level)
-    head = ("method", "T", f"calibration error, % [{confidence}]", "after", "loss, nats", "Brier score")
+    head = ("method", "T", f"calibration error, % [{confidence}]", "after", "noise", "loss, nats", "Brier score")
     note = (
         "Each method at its largest size. A temperature T per seed, fitted on the validation rows, divides the logits: "
         "it changes no predicted class. After and arrows: with it. Expected calibration error in bins of equal numbers "
-        "of rows: even a perfect model scores a little above 0."
+        "of rows. Noise: what probabilities that are exactly right would show on so few rows; an error near it is none "
+        "that these rows can tell. The intervals cover the choice of rows alone."
     )
     rows = tuple(_calibration(curve) for curve in curves)
     return Section(heading, (Picture("reliability", _reliability(curves)), Grid(head, rows), Prose(note, "note")))
@@ -33,6 +34,7 @@ def _calibration(curve: Curve) -> tuple[str, ...]:
         f"{told.temperature:.2f}",
         bare_interval(told.ece),
         bare_interval(told.ece_after),
+        f"{100 * told.ece_of_noise:.1f}",
         f"{told.nll:.3f} {ARROW} {told.nll_after:.3f}",
         f"{told.brier:.3f} {ARROW} {told.brier_after:.3f}",
     )
@@ -118,7 +120,7 @@ def leak(findings: Findings) -> Section:
 
 def _leak(each: Leak) -> tuple[tuple[str, ...], ...]:
     return (
-        ("validation rows met in training", percent(each.overlap_grouped), percent(each.overlap_random), ""),
+        ("validation rows that overlap with training", percent(each.overlap_grouped), percent(each.overlap_random), ""),
         _scores("validation accuracy", each.val_grouped, each.val_random),
         _scores("test accuracy", each.test_grouped, each.test_random),
     )
@@ -131,7 +133,7 @@ def _scores(name: str, grouped: float, random: float) -> tuple[str, ...]:
 def _leak_sentence(each: Leak) -> str:
     return (
         f"{each.method}, {count(each.samples)}: carved at random, {percent(each.overlap_random)} of the validation "
-        f"rows are met in training and validation reads {percent(each.val_random)}; grouped, "
+        f"rows overlap with training and validation reads {percent(each.val_random)}; grouped, "
         f"{percent(each.overlap_grouped)} and {percent(each.val_grouped)}."
     )
 

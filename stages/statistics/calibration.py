@@ -12,6 +12,7 @@ from stages.statistics.interval import Interval
 
 TEMPERATURES = (0.05, 20.0)  # a classifier beyond them is broken rather than miscalibrated
 NUM_RESAMPLES = 500
+NOISE_DRAWS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,7 @@ class Calibration:
     brier_after: float
     ece: Interval  # expected calibration error, fraction
     ece_after: Interval
+    ece_of_noise: float  # what ece_after would be on average, were its probabilities exactly right
     bins: tuple[ReliabilityBin, ...]  # equal mass, pooled over the seeds
     bins_after: tuple[ReliabilityBin, ...]
 
@@ -93,6 +95,7 @@ def calibrate(
         brier_after=float(np.mean([_brier(run, labels) for run in after])),
         ece=_calibration_error(before, labels, rows, num_bins, confidence_level),
         ece_after=_calibration_error(after, labels, rows, num_bins, confidence_level),
+        ece_of_noise=_error_of_noise(after, num_bins, seed),
         bins=_reliability(before, labels, num_bins),
         bins_after=_reliability(after, labels, num_bins),
     )
@@ -125,6 +128,16 @@ def _calibration_error(
         value=value, low=max(0.0, min(value, float(low))), high=max(value, float(high)),
         confidence_level=confidence_level,
     )  # fmt: skip
+
+
+def _error_of_noise(log_probabilities: NDArray[np.float64], num_bins: int, seed: int) -> float:
+    """Mean error over the runs (S, N, C) with labels drawn from their own probabilities: all of it is noise."""
+    generator, errors = np.random.default_rng(seed), []
+    for run in log_probabilities:
+        confidence = np.sort(np.exp(run.max(axis=1)))
+        hits = generator.random((NOISE_DRAWS, len(confidence))) < confidence
+        errors.append(_binned(hits - confidence, num_bins).mean())
+    return float(np.mean(errors))
 
 
 def _sorted_gaps(

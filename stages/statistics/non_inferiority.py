@@ -23,7 +23,7 @@ class NonInferiority:
     margin: float  # largest loss of accuracy that still counts as none, fraction
     difference: Interval  # accuracy of the first less that of the second; confidence 1 - 2 alpha
     verdict: Verdict
-    num_rows_needed: int | None  # test rows that would settle it; None: settled, or nothing is known about it
+    num_rows_needed: int | None  # test rows that would settle it; None: settled, or more rows are not the remedy
     num_seeds_needed: int | None  # seeds without which no number of rows settles it; None: those at hand suffice
 
 
@@ -33,9 +33,9 @@ def judge(
     """Compare the whole interval of the difference with the margin.
 
     The rows needed are for 80 % power if the truth were no difference at all, with the share of rows on which two runs
-    of a pair disagree as observed. They are never fewer than the rows there are: where the formula asks for fewer, more
-    rows like these are not the remedy, because the seeds differ too much or the methods do. The seeds needed are the
-    fewest whose own spread, as observed, would leave an interval within the margin if there were no end of rows.
+    of a pair disagree as observed. Where the formula asks for no more rows than there are, none are named: more rows
+    like these are not the remedy, because the seeds differ too much or the methods do. The seeds needed are the fewest
+    whose own spread, as observed, would leave an interval within the margin if there were no end of rows.
 
     Args:
         first: (S, N) bool, hits of the method on trial, a line per seed.
@@ -48,10 +48,14 @@ def judge(
     verdict = _verdict(difference, margin)
     discordant = float((first != second).mean())
     is_open = verdict == "inconclusive" and discordant > 0
-    needed = max(rows_for_margin(margin, discordant, alpha=alpha), first.shape[1]) if is_open else None
+    needed = rows_for_margin(margin, discordant, alpha=alpha) if is_open else 0
     seeds = _seeds_needed(first, second, margin, alpha) if is_open and len(first) > 1 else None
     return NonInferiority(
-        margin=margin, difference=difference, verdict=verdict, num_rows_needed=needed, num_seeds_needed=seeds
+        margin=margin,
+        difference=difference,
+        verdict=verdict,
+        num_rows_needed=needed if needed > first.shape[1] else None,
+        num_seeds_needed=seeds,
     )
 
 

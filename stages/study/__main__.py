@@ -3,6 +3,7 @@
 python -m stages.study plan     what the grid still lacks, how long that takes, what it can show
 python -m stages.study run      make the missing cells, each a named DVC experiment
 python -m stages.study report   gather the finished cells and write the answer page
+python -m stages.study compare n8000 n56000     two experiments by name, row by row
 
 The grid stands in params.yaml under `study`; options stand in for its values:
     python -m stages.study plan --sizes 250,500,1000,2000,4000,8000,16000,32000,56000 --seeds 42-46
@@ -20,6 +21,7 @@ from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.foundation.log import say
 from stages.foundation.params import STUDY, read_params
+from stages.study.compare import compare as compare_experiments
 from stages.study.forecast import duration, forecast
 from stages.study.gather import Standing, gather, recorded_study, take_stock
 from stages.study.grid import Cell, StudyParams, StudyView, cells_of
@@ -28,6 +30,7 @@ from stages.study.results import write_results
 from stages.study.run import make_cells, require_committed
 
 ROOT = Path()
+GRID = ("sizes", "seeds", "methods", "contrasts")
 
 
 def plan(asked: Namespace) -> None:
@@ -37,7 +40,7 @@ def plan(asked: Namespace) -> None:
 
 
 def run(asked: Namespace) -> None:
-    """Make what is missing, record what is finished."""
+    """Make what is missing."""
     _, _, cells = _grid(asked)
     require_committed(ROOT)
     standing = _gathered(cells)
@@ -49,6 +52,10 @@ def run(asked: Namespace) -> None:
     if failed:
         names = ", ".join(made.cell.name for made in failed)
         raise StudyError(f"{len(failed)} of {len(missing)} cells failed: {names}; run the same command again for these")
+    if lost := [cell.name for cell in _gathered(cells).missing] if missing else []:
+        raise StudyError(
+            f"{', '.join(lost)} ended well, yet no experiment of this data, params and code has its results"
+        )
 
 
 def report(asked: Namespace) -> None:
@@ -57,11 +64,20 @@ def report(asked: Namespace) -> None:
 
     study, dataset, cells = _grid(asked)
     if asked.recorded:
+        if any(getattr(asked, name) is not None for name in GRID):
+            raise StudyError(
+                f"--recorded shows every recorded cell; leave out {', '.join(f'--{name}' for name in GRID)}"
+            )
         standing = recorded_study(dataset)
     else:
         standing = _gathered(cells)
         write_results(dataset, standing.results)
     write_report(standing, study, with_sentences=asked.sentences)
+
+
+def compare(asked: Namespace) -> None:
+    """Hold two experiments against each other, row by row."""
+    compare_experiments(ROOT, asked.first, asked.second)
 
 
 def _gathered(cells: list[Cell]) -> Standing:
@@ -71,10 +87,12 @@ def _gathered(cells: list[Cell]) -> Standing:
 def _grid(asked: Namespace) -> tuple[StudyParams, str, list[Cell]]:
     """The grid of params.yaml, with what the command line says instead."""
     study = read_params(STUDY, StudyView).study
-    given = {name: getattr(asked, name) for name in ("sizes", "seeds", "methods", "contrasts")}
+    given = {name: getattr(asked, name) for name in GRID}
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
-    dataset, model = asked.dataset or params["dataset"], asked.model or params["model"]
+    dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
+    if not dataset or not model:
+        raise StudyError("params.yaml must name dataset and model")
     return study, dataset, cells_of(study, dataset=dataset, model=model)
 
 
@@ -89,6 +107,12 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number of experiments")
+    return int(text)
+
+
 def _words(*known: str) -> Callable[[str], list[str]]:
     def split(text: str) -> list[str]:
         words = [word for word in text.split(",") if word]
@@ -101,7 +125,7 @@ def _words(*known: str) -> Callable[[str], list[str]]:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="plan | run | report")
+    commands = parser.add_subparsers(required=True, metavar="plan | run | report | compare")
     for command in (plan, run, report):
         entry = commands.add_parser(command.__name__, help=command.__doc__)
         entry.set_defaults(command=command)
@@ -115,7 +139,11 @@ def _parser() -> ArgumentParser:
             entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
             entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
         else:
-            entry.add_argument("--jobs", type=int, default=1, help="experiments at a time")
+            entry.add_argument("--jobs", type=_jobs, default=1, help="experiments at a time")
+    entry = commands.add_parser(compare.__name__, help=compare.__doc__)
+    entry.set_defaults(command=compare)
+    entry.add_argument("first", help="name or commit of an experiment; HEAD: the one of this commit")
+    entry.add_argument("second", help="likewise")
     return parser
 
 

@@ -1,6 +1,6 @@
 """What is held against what: methods, sizes and protocols, each pair on the same seeds and test rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +10,13 @@ from stages.statistics.bootstrap import two_way_difference
 from stages.statistics.multiplicity import holm
 from stages.statistics.non_inferiority import judge
 from stages.statistics.trend import page_trend
+from stages.study.grid import Cell
 from stages.study.table import Curves, Group, paired
 
 RESAMPLING_SEED = 1  # of every bootstrap, so that the page repeats
 CLAIM = ("lora", "full")  # the first is asked to be as good as the second
+
+Claim = tuple[int, tuple[int, ...]] | None  # training rows, seeds
 
 
 def differences(curves: Curves, confidence_level: float) -> list[Difference]:
@@ -27,38 +30,44 @@ def differences(curves: Curves, confidence_level: float) -> list[Difference]:
     return [one for family, pairs in families.items() for one in _family(family, pairs, confidence_level)]
 
 
-def comparisons(curves: Curves, margins: Sequence[float]) -> list[Comparison]:
+def comparisons(curves: Curves, margins: Sequence[float], claimed: Claim) -> list[Comparison]:
     """Whether LoRA is as good as full fine-tuning, at every size that has both and at every margin."""
     first, second = (curves.get(name, {}) for name in CLAIM)
-    sizes = [size for size in first if size in second and paired(first[size], second[size])]
-    found = []
-    for size in sizes:
-        pair = paired(first[size], second[size])
-        if pair is None:
-            continue
-        hits = pair[0].hits, pair[1].hits
-        for margin in margins:
-            found.append(
-                Comparison(
-                    samples=size,
-                    num_seeds=len(pair[0].seeds),
-                    discordant=float((hits[0] != hits[1]).mean()),
-                    primary=size == max(sizes) and margin == margins[0],
-                    result=judge(*hits, margin=margin, seed=RESAMPLING_SEED),
-                )
-            )
-    return found
+    pairs = {size: pair for size in first if size in second and (pair := paired(first[size], second[size]))}
+    return [
+        Comparison(
+            samples=size,
+            num_seeds=len(one.seeds),
+            discordant=float((one.hits != other.hits).mean()),
+            primary=(size, one.seeds) == claimed and margin == margins[0],
+            result=judge(one.hits, other.hits, margin=margin, seed=RESAMPLING_SEED),
+        )
+        for size, (one, other) in pairs.items()
+        for margin in margins
+    ]
+
+
+def claim_of(cells: Iterable[Cell]) -> Claim:
+    """The one comparison that the grid itself fixes: its largest size with both methods, on all its seeds there."""
+    seeds: dict[int, dict[str, set[int]]] = {}
+    for cell in cells:
+        if cell.method in CLAIM and not cell.contrast:
+            seeds.setdefault(cell.samples, {}).setdefault(cell.method, set()).add(cell.seed)
+    common = {size: set.intersection(*by_method.values()) for size, by_method in seeds.items() if len(by_method) == 2}
+    largest = max((size for size, shared in common.items() if shared), default=None)
+    return None if largest is None else (largest, tuple(sorted(common[largest])))
 
 
 def trends(curves: Curves) -> list[Trend]:
-    """Page's test on the seeds that have every size of a curve; three sizes and two seeds at least."""
+    """Page's test over the sizes that have all of a curve's seeds; three sizes and two seeds at least."""
     found = []
     for name, sizes in curves.items():
-        common = set.intersection(*(set(group.seeds) for group in sizes.values()))
-        if len(sizes) < 3 or len(common) < 2:
+        seeds = set().union(*(group.seeds for group in sizes.values()))
+        complete = [group for group in sizes.values() if set(group.seeds) == seeds]
+        if len(complete) < 3 or len(seeds) < 2:
             continue
-        accuracies = np.stack([group.only(common).hits.mean(axis=1) for group in sizes.values()], axis=1)
-        found.append(Trend(curve=name, num_seeds=len(common), p_value=page_trend(accuracies)))
+        accuracies = np.stack([group.hits.mean(axis=1) for group in complete], axis=1)
+        found.append(Trend(curve=name, num_seeds=len(seeds), num_sizes=len(complete), p_value=page_trend(accuracies)))
     return found
 
 

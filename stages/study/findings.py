@@ -13,7 +13,7 @@ from stages.statistics.bootstrap import two_way_bootstrap
 from stages.statistics.calibration import calibrate
 from stages.statistics.curves import CurveFit, fit_curve, labels_to_target
 from stages.study import answers
-from stages.study.contrasts import RESAMPLING_SEED, comparisons, differences, leaks, trends
+from stages.study.contrasts import RESAMPLING_SEED, claim_of, comparisons, differences, leaks, trends
 from stages.study.gather import Standing
 from stages.study.grid import StudyParams
 from stages.study.parts import hard_rows, slices
@@ -37,7 +37,8 @@ def findings(standing: Standing, study: StudyParams, *, with_sentences: bool) ->
     groups = curves_of(found, rows, list(study.methods))
     curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
     largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
-    claim = comparisons(groups, study.margins)
+    claim_at = claim_of(standing.cells)
+    claim = comparisons(groups, study.margins, claim_at)
     targets = _targets(curves, study)
     contrasts = tuple(differences(groups, CONFIDENCE_LEVEL))
     carved = tuple(leaks(groups))
@@ -45,7 +46,11 @@ def findings(standing: Standing, study: StudyParams, *, with_sentences: bool) ->
     synthetic = bool(_first(next(iter(groups.values()))).results[0].numbers["synthetic"])
     return Findings(
         title=f"{cell.dataset}: how many labels, and which method? ({cell.model})",
-        answers=tuple(answers.answers(curves, claim, targets, contrasts, carved, num_test_rows=len(rows.row_ids))),
+        answers=tuple(
+            answers.answers(
+                curves, claim, targets, contrasts, carved, num_test_rows=len(rows.row_ids), claimed=claim_at
+            )
+        ),
         caveats=tuple(answers.caveats(curves, model=cell.model, num_test_rows=len(rows.row_ids))),
         synthetic=synthetic,
         num_test_rows=len(rows.row_ids),

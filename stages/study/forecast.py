@@ -26,23 +26,24 @@ class Forecast:
 
 
 def forecast(missing: Sequence[Cell], finished: Iterable[Result]) -> Forecast:
-    """Seconds per training row of the nearest finished size of the same method, and the others' median disk."""
-    measured: dict[str, list[Mapping[str, Any]]] = {}
+    """From the nearest finished size of the same model and method: seconds per training row, or per step; and disk."""
+    measured: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for result in finished:
-        measured.setdefault(result.cell.method, []).append(result.numbers)
-    known = [cell for cell in missing if cell.method in measured]
+        measured.setdefault((result.cell.model, result.cell.method), []).append(result.numbers)
+    known = {cell: measured[cell.model, cell.method] for cell in missing if (cell.model, cell.method) in measured}
     return Forecast(
-        seconds={cell: _seconds(cell, measured[cell.method]) for cell in known},
-        disk_bytes=sum(median(numbers["output_bytes"] for numbers in measured[cell.method]) for cell in known),
-        unknown=sorted({cell.method for cell in missing} - set(measured)),
+        seconds={cell: _seconds(cell, alike) for cell, alike in known.items()},
+        disk_bytes=sum(median(numbers["output_bytes"] for numbers in alike) for alike in known.values()),
+        unknown=sorted({cell.method for cell in missing if cell not in known}),
     )
 
 
 def _seconds(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> float:
     distance = min(abs(numbers["train_rows"] - cell.samples) for numbers in measured)
     near = [numbers for numbers in measured if abs(numbers["train_rows"] - cell.samples) == distance]
-    per_row: float = median(numbers["train_seconds"] / numbers["train_rows"] for numbers in near)
-    return SECONDS_BESIDE_TRAINING + per_row * cell.samples
+    amount, unit = (cell.max_steps, "steps") if cell.max_steps else (cell.samples, "train_rows")
+    seconds_each: float = median(numbers["train_seconds"] / max(1, numbers[unit]) for numbers in near)
+    return SECONDS_BESIDE_TRAINING + seconds_each * amount
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stages.foundation import paths
+from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 from stages.statistics.calibration import fit_temperature
 from stages.study.grid import VARIED, Cell
@@ -47,6 +48,9 @@ def take_stock(root: Path, cells: Iterable[Cell], dataset: str) -> Standing:
     workspace, recorded = Workspace(root), read_results(dataset)
     data = None if workspace.has_source(dataset) else _recorded_data(recorded)
     wanted = {cell: workspace.identity(cell, data=data) for cell in cells}
+    stale = _stale_records(recorded, wanted)
+    if any(identity.data != _recorded_data(recorded) for identity in wanted.values()):
+        recorded = Results(rows=None, by_key={})  # other texts, perhaps other test rows: nothing of it compares
     keys = {identity.key for identity in wanted.values()}
     there = experiments(root)
     finished = {made.identity.key: made for made in there if made.identity.key in keys - set(recorded.by_key)}
@@ -54,8 +58,8 @@ def take_stock(root: Path, cells: Iterable[Cell], dataset: str) -> Standing:
         cells={cell: identity.key for cell, identity in wanted.items()},
         results=recorded,
         finished=finished,
-        stale=_stale(there, workspace, wanted),
-        num_test_rows=_num_test_rows(root, there, {identity.data for identity in wanted.values()}),
+        stale=[*stale, *_stale(there, workspace, wanted)],
+        num_test_rows=_num_test_rows(root, recorded, there, {identity.data for identity in wanted.values()}),
     )
 
 
@@ -100,6 +104,8 @@ def _read(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Res
     metrics = (paths.SCORES, paths.COST_METRICS, paths.SUBSET_METRICS)
     small = read_committed(root, [f"{experiment.commit}:{path.as_posix()}" for path in metrics])
     scores, cost, overlaps = (json.loads(text) for text in small)
+    if scores["train_rows"] != cell.samples:
+        raise StudyError(f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}")
     numbers = {
         "data": experiment.identity.data,
         "code": experiment.identity.code[:16],
@@ -139,7 +145,7 @@ def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
 
 def _version(result: Result) -> tuple[str, ...]:
     """What cells of one study share."""
-    return tuple(str(result.numbers[name]) for name in ("data", "code", "protocol"))
+    return (result.cell.model, *(str(result.numbers[name]) for name in ("data", "code", "protocol")))
 
 
 def _recorded_data(recorded: Results) -> str:
@@ -147,11 +153,20 @@ def _recorded_data(recorded: Results) -> str:
     return next((str(result.numbers["data"]) for result in recorded.by_key.values()), "")
 
 
-def _num_test_rows(root: Path, there: Sequence[Experiment], data: Container[str]) -> int | None:
-    """What any experiment on the same data says."""
+def _num_test_rows(root: Path, recorded: Results, there: Sequence[Experiment], data: Container[str]) -> int | None:
+    """What the record or any experiment on the same data says."""
+    if recorded.rows is not None:
+        return len(recorded.rows.row_ids)
     alike = [f"{made.commit}:{paths.SCORES.as_posix()}" for made in there if made.identity.data in data]
     scores = [json.loads(text) for text in read_committed(root, alike[:1]) if text]
     return int(scores[0]["test_rows"]) if scores else None
+
+
+def _stale_records(recorded: Results, wanted: Mapping[Cell, Identity]) -> list[str]:
+    """Recorded cells of the grid that were made with other code, data or params, in one line for each commit."""
+    old = [made for key, made in recorded.by_key.items() if made.cell in wanted and wanted[made.cell].key != key]
+    commits = Counter(made.baseline[:7] for made in old)
+    return [f"{number} recorded cells ({commit}): another version" for commit, number in commits.items()]
 
 
 def _stale(there: Sequence[Experiment], workspace: Workspace, wanted: Mapping[Cell, Identity]) -> list[str]:

@@ -42,9 +42,15 @@ class Identity:
 
 
 def identity_of_lock(lock: Mapping[str, Any]) -> Identity | None:
-    """The identity of what a dvc.lock records; None where a stage is missing from it."""
+    """The identity of what a dvc.lock records; None where a stage is missing, or has read what no other one wrote.
+
+    The latter is what a run of some stages alone leaves (`dvc exp run -S samples=8000 train`): its scores are older.
+    """
     stages = lock.get("stages", {})
     if not all(name in stages for name in STAGES):
+        return None
+    written = {out["path"]: out["md5"] for name in STAGES for out in stages[name].get("outs", [])}
+    if any(dep["md5"] != written.get(dep["path"], dep["md5"]) for name in STAGES for dep in stages[name]["deps"]):
         return None
     code, params, data = {}, {}, ""
     for name in STAGES:

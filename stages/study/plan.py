@@ -1,6 +1,7 @@
 """What the study would do, and what it could show, before anything is run."""
 
 from collections.abc import Container, Iterable
+from math import inf
 
 from stages.foundation.log import say
 from stages.statistics.power import minimum_detectable_difference, rows_for_margin
@@ -68,7 +69,8 @@ def _say_power(standing: Standing, study: StudyParams) -> None:
             f"{rows_for_margin(margin, discordant):,} with a margin of {100 * margin:g}" for margin in study.margins
         )
         say(
-            f"  {100 * discordant:.1f} %: smallest difference that shows {100 * smallest:.1f} points; "
+            f"  {100 * discordant:.1f} %: smallest difference that shows "
+            f"{'none' if smallest == inf else f'{100 * smallest:.1f} points'}; "
             f"test rows that would show `as good as`: {needed}"
         )
 
@@ -78,4 +80,4 @@ def _measured_shares(standing: Standing, study: StudyParams) -> list[float]:
     if rows is None:
         return []
     curves = curves_of(standing.found(), rows, list(study.methods))
-    return sorted({one.discordant for one in comparisons(curves, study.margins[:1])})
+    return sorted({one.discordant for one in comparisons(curves, study.margins[:1], None)})

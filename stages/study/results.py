@@ -57,6 +57,10 @@ class RowFacts:
             label_names=test.label_names,
         )
 
+    def are(self, other: "RowFacts") -> bool:
+        """Whether these are the same rows with the same labels."""
+        return np.array_equal(self.row_ids, other.row_ids) and np.array_equal(self.labels, other.labels)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
@@ -71,7 +75,7 @@ class Results:
         Raises:
             StudyError: If the cell was tested on other rows.
         """
-        if self.rows is not None and not np.array_equal(self.rows.row_ids, rows.row_ids):
+        if self.rows is not None and not self.rows.are(rows):
             raise StudyError(f"{result.cell.name} was tested on other rows than the cells before it")
         return type(self)(rows=rows, by_key={**self.by_key, result.key: result})
 
@@ -105,11 +109,17 @@ def write_results(dataset: str, results: Results) -> None:
         columns |= {f"{result.key}:{at}": result.logits[:, at] for at in range(1, result.logits.shape[1])}
     frame = pd.DataFrame(columns)
     frame.attrs["label_names"] = list(rows.label_names)
-    frame.to_parquet(predictions, index=False, compression="zstd")
+    partial = predictions.with_name(f"{predictions.name}.partial")
+    frame.to_parquet(partial, index=False, compression="zstd")
+    partial.replace(predictions)
 
 
 def read_results(dataset: str) -> Results:
-    """Read what was recorded; nothing where nothing was."""
+    """Read what was recorded; nothing where nothing was.
+
+    Raises:
+        StudyError: If the two files do not belong together.
+    """
     table, predictions = files_of(dataset)
     if not table.is_file() or not predictions.is_file():
         return Results(rows=None, by_key={})
@@ -122,6 +132,11 @@ def read_results(dataset: str) -> Results:
         label_names=tuple(frame.attrs["label_names"]),
     )
     records = pd.read_csv(table, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False)
+    if missing := [key for key in records["key"] if f"{key}:1" not in frame]:
+        raise StudyError(
+            f"{predictions} has no predictions of {missing[0]}, which {table} lists: take both files from one commit, "
+            "or delete both and run `python -m stages.study report`"
+        )
     found = [_result(record, frame, len(rows.label_names)) for record in records.to_dict(orient="records")]
     return Results(rows=rows, by_key={result.key: result for result in found})
 

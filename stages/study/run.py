@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from stages.foundation import paths
@@ -17,6 +18,7 @@ from stages.study.grid import Cell
 from stages.study.repository import git
 
 LOGS = Path(".dvc/tmp/study")
+REPORTED = ("plots/study*", "metrics/study")  # what `report` writes
 LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
 
 
@@ -33,15 +35,20 @@ class Made:
 def require_committed(root: Path) -> None:
     """Refuse to start from a workspace that no commit tells: an experiment records the whole tree.
 
+    What the report writes does not count, for no stage reads it; a new file of code does, for the copy has it not.
+
     Raises:
-        StudyError: If tracked files differ from the last commit.
+        StudyError: If tracked files differ from the last commit, or code is not tracked.
     """
-    changed = git(root, "status", "--porcelain", "--untracked-files=no").split("\n")[0]
+    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in REPORTED))
+    new = git(root, "ls-files", "--others", "--exclude-standard", "--", "stages")
     if changed:
         raise StudyError(
-            f"the workspace differs from the last commit ({changed.strip()}); commit, or take it back with "
-            "`git checkout HEAD -- params.yaml dvc.lock metrics plots && dvc checkout`"
+            f"the workspace differs from the last commit ({changed.splitlines()[0].strip()}); commit, or take it back "
+            "with `git checkout HEAD -- params.yaml dvc.lock && dvc checkout` and the like for other files"
         )
+    if new:
+        raise StudyError(f"{new.splitlines()[0]} is code that Git does not track, so the copy would not have it")
 
 
 def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping[Cell, float]) -> list[Made]:
@@ -70,14 +77,25 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
                 progress.say(made)
                 if made.complaint:
                     failed.append(made)
-    finally:  # an interruption reaches the running experiments by itself; those that wait must not start
+    except KeyboardInterrupt:
+        say("interrupted: waiting for the experiments that run, starting no other")
+        raise
+    finally:  # a terminal interrupts the running experiments as well; those that wait must not start
         pool.shutdown(cancel_futures=True)
     return failed
 
 
-def command(cell: Cell, *, copied: Sequence[str]) -> list[str]:
-    """The command that makes a cell; a person may type the same."""
-    words = ["dvc", "exp", "run", "--temp", "--name", cell.name]
+def command(cell: Cell, *, copied: Sequence[str], taken: Container[str] = ()) -> list[str]:
+    """The command that makes a cell; a person may type the same.
+
+    Args:
+        cell: What to make.
+        copied: Paths that the copy of the workspace must have beside what Git tracks.
+        taken: Names of experiments of the same commit, which DVC would refuse; a number sets the new one apart.
+    """
+    numbered = (f"{cell.name}-{number}" for number in count(2))
+    name = cell.name if cell.name not in taken else next(name for name in numbered if name not in taken)
+    words = ["dvc", "exp", "run", "--temp", "--name", name]
     for path in copied:
         words += ["--copy-paths", path]
     for key, value in cell.overrides().items():
@@ -92,18 +110,25 @@ def untracked_source(root: Path, dataset: str) -> list[str]:
     return [] if tracked else [folder]
 
 
+def names_taken(root: Path) -> set[str]:
+    """Names of the experiments that start from the current commit."""
+    head = git(root, "rev-parse", "HEAD").strip()
+    refs = f"refs/exps/{head[:2]}/{head[2:]}/"
+    return {ref.removeprefix(refs) for ref in git(root, "for-each-ref", "--format=%(refname)", refs).split()}
+
+
 def _make(root: Path, cell: Cell, environment: Mapping[str, str]) -> Made:
     log, started = root / LOGS / f"{cell.name}.log", time.monotonic()
-    words = command(cell, copied=untracked_source(root, cell.dataset))
-    with log.open("w", encoding="utf-8") as stream:
-        done = subprocess.run(words, cwd=root, env=environment, stdout=stream, stderr=stream, check=False)
-    text = log.read_text(encoding="utf-8")
-    return Made(
-        cell=cell,
-        seconds=time.monotonic() - started,
-        complaint=_complaint(text, log.relative_to(root)) if done.returncode or LOST in text else "",
-        outcome=next((line for line in text.splitlines() if line.startswith("test accuracy")), ""),
-    )
+    try:
+        words = command(cell, copied=untracked_source(root, cell.dataset), taken=names_taken(root))
+        with log.open("w", encoding="utf-8") as stream:
+            done = subprocess.run(words, cwd=root, env=environment, stdout=stream, stderr=stream, check=False)
+        text = log.read_text(encoding="utf-8", errors="replace")
+        complaint = _complaint(text, log.relative_to(root)) if done.returncode or LOST in text else ""
+    except (StudyError, OSError) as error:  # of one cell: the others go on
+        text, complaint = "", " ".join(str(error).split())
+    outcome = next((line for line in text.splitlines() if line.startswith("test accuracy")), "")
+    return Made(cell=cell, seconds=time.monotonic() - started, complaint=complaint, outcome=outcome)
 
 
 def _complaint(text: str, log: Path) -> str:

@@ -46,6 +46,7 @@ def calibration(method: str) -> Calibration:
     bend = gap * np.sin(np.pi * (confidence - 0.45))
     rough = 0.015 * np.cos(7 * confidence)
     return Calibration(
+        ece_of_noise=0.03,
         nll=0.41,
         brier=0.119,
         temperature=1 + 6 * gap,
@@ -283,7 +284,7 @@ def study() -> Findings:
         num_test_rows=872,
         curves=(curve("lora"), curve("full", (8000, 56000)), curve("head"), curve("tfidf"), *contrasts()),
         differences=differences(),
-        trends=tuple(Trend(curve=name, num_seeds=3, p_value=2e-5) for name in ("lora", "head", "tfidf")),
+        trends=tuple(Trend(curve=name, num_seeds=3, num_sizes=9, p_value=2e-5) for name in ("lora", "head", "tfidf")),
         comparisons=comparisons(),
         targets=targets(),
         slices=slices(),

@@ -98,7 +98,7 @@ def test_labels_to_a_target_are_an_interval_or_out_of_reach(page):
     text = words(page)
     assert "lora 80 % 810 to 2,000 1,200" in text
     assert "lora 85 % 9,100 at the earliest, no upper bound 22,000" in text
-    assert "lora 90 % not reachable within the 95 % band not up to 224,000" in text
+    assert "lora 90 % not reached within the 95 % band not up to 224,000" in text
 
 
 def test_below_the_smallest_size_the_curve_says_nothing():
@@ -128,7 +128,7 @@ def test_fixed_epochs_and_fixed_steps_stand_side_by_side(page):
 
 
 def test_calibration_has_a_temperature_and_values_before_and_after(page):
-    assert "lora 1.54 8.2 [6.7, 9.7] 2.1 [1.0, 3.2] 0.410 → 0.352 0.119 → 0.111" in words(page)
+    assert "lora 1.54 8.2 [6.7, 9.7] 2.1 [1.0, 3.2] 3.0 0.410 → 0.352 0.119 → 0.111" in words(page)
 
 
 def test_the_leak_is_told_with_its_share_and_its_effect(page):

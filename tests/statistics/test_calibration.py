@@ -163,3 +163,12 @@ def test_it_repeats_for_one_seed_and_differs_for_another():
 
     assert one == again
     assert one.ece != other.ece
+
+
+def test_what_a_perfect_classifier_shows_is_told_beside_what_a_real_one_does():
+    logits, labels = drawn(872, seed=3)
+    perfect, unsure = calibrated(logits, labels), calibrated(logits, labels, temperatures=np.array([3.0]))
+
+    assert 0.01 < perfect.ece_of_noise < 0.05
+    assert perfect.ece_after.value < 2 * perfect.ece_of_noise
+    assert unsure.ece_after.value > 2 * unsure.ece_of_noise

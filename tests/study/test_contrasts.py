@@ -1,6 +1,6 @@
 import pytest
 
-from stages.study.contrasts import comparisons, differences, leaks, trends
+from stages.study.contrasts import claim_of, comparisons, differences, leaks, trends
 from stages.study.table import curves_of
 from tests.study.made_results import STUDY, a_cell, made_standing, rising
 
@@ -60,7 +60,7 @@ def test_another_protocol_is_held_against_the_plain_one_at_the_same_size_and_see
 def test_the_claim_is_asked_at_every_size_that_has_both_and_the_largest_with_the_first_margin_is_the_primary_one():
     cells = rising("lora", [250, 1000, 8000]) | rising("full", [1000, 8000], start=0.65)
 
-    found = comparisons(curves(cells), [0.01, 0.02])
+    found = comparisons(curves(cells), [0.01, 0.02], claim_of(cells))
 
     assert [(one.samples, one.result.margin) for one in found] == [
         (1000, 0.01),
@@ -76,12 +76,12 @@ def test_a_method_far_below_is_inferior_and_one_far_above_is_non_inferior():
     worse = rising("lora", [1000], start=0.6) | rising("full", [1000], start=0.9)
     better = rising("lora", [1000], start=0.9) | rising("full", [1000], start=0.6)
 
-    assert comparisons(curves(worse), [0.01])[0].result.verdict == "inferior"
-    assert comparisons(curves(better), [0.01])[0].result.verdict == "non-inferior"
+    assert comparisons(curves(worse), [0.01], None)[0].result.verdict == "inferior"
+    assert comparisons(curves(better), [0.01], None)[0].result.verdict == "non-inferior"
 
 
 def test_without_full_fine_tuning_the_claim_is_not_asked():
-    assert comparisons(curves(rising("lora") | rising("tfidf")), [0.01]) == []
+    assert comparisons(curves(rising("lora") | rising("tfidf")), [0.01], None) == []
 
 
 def test_a_trend_takes_three_sizes_and_two_seeds():
@@ -102,3 +102,25 @@ def test_the_leak_is_shown_where_both_partitions_were_trained_on():
     assert (leak.method, leak.samples, leak.num_seeds) == ("lora", 8000, 1)
     assert (leak.overlap_grouped, leak.overlap_random) == (0, 0.9)
     assert leak.val_random == pytest.approx(leak.val_grouped + 0.04)
+
+
+def test_the_claim_is_what_the_grid_fixes_whatever_is_finished():
+    grid = rising("lora", [1000, 8000]) | rising("full", [1000, 8000], seeds=[1, 2])
+
+    assert claim_of(grid) == (8000, (1, 2))
+    assert claim_of(rising("lora", [1000])) is None
+    assert claim_of({a_cell("lora", contrast="random"): 1, a_cell("full", contrast="random"): 1}) is None
+
+    finished = {
+        cell: value for cell, value in grid.items() if (cell.samples, cell.method, cell.seed) != (8000, "full", 2)
+    }
+    assert not any(one.primary for one in comparisons(curves(finished), [0.01], claim_of(grid)))
+
+
+def test_a_size_that_lacks_a_seed_is_left_out_of_the_trend_and_counted_so():
+    cells = rising("lora", [250, 500, 1000, 8000], step=0.1)
+    del cells[a_cell("lora", 8000, 3)]
+
+    (trend,) = trends(curves(cells))
+
+    assert (trend.num_seeds, trend.num_sizes) == (3, 3)

@@ -50,20 +50,39 @@ def test_the_answer_tells_the_rise_the_claim_and_the_price(found):
     text = "\n".join(found.answers)
 
     assert found.answers[0].startswith("lora goes from ")
-    assert "after 250 labels to " in found.answers[0]
-    assert "LoRA less full fine-tuning at 8,000 labels: " in text
-    assert "With a margin of 1 point fixed beforehand" in text
+    assert "after 250 labels (3 seeds) to " in found.answers[0]
+    assert "LoRA less full fine-tuning at 8,000 labels, 3 seeds: " in text
+    assert "How far to trust that: fitted up to 2,000 labels, the curve foretold " in text
+    assert "With a margin of 1 point " in text
     assert "Labels to reach 80 % with lora: " in text
-    assert "Labels to reach 99 % with lora: not reachable within the 95 % band up to 32,000 labels" in text
-    assert "Steps held fixed, lora, 1,750 steps, 250 labels less lora, 250: +" in text
+    assert "Labels to reach 99 % with lora: not reached within the 95 % band up to 32,000 labels" in text
+    assert "With up to as many steps at every size, lora, 1,750 steps, 250 labels less lora, 250, 2 seeds: +" in text
     assert "Carved at random, 90 % of the validation rows overlap with 8,000 training rows" in text
 
 
-def test_no_difference_shown_is_never_called_a_match(found):
-    text = " ".join((*found.answers, *found.caveats))
+@pytest.mark.parametrize(("full", "verdict"), [(0.795, "non-inferior"), (0.8, "inconclusive"), (0.95, "inferior")])
+def test_as_good_as_is_said_with_a_non_inferior_verdict_alone(full, verdict):
+    cells = {a_cell("lora", seed=seed): 0.8 for seed in (1, 2, 3)}
+    cells |= {a_cell("full", seed=seed): full for seed in (1, 2, 3)}
+    margin = {"non-inferior": 0.2, "inconclusive": 0.01, "inferior": 0.01}[verdict]
 
-    assert "match" not in text
-    assert sum(one.primary for one in found.comparisons) == 1
+    found = findings(made_standing(cells), with_study(methods=["lora", "full"], margins=[margin]), with_sentences=False)
+
+    (answer,) = [answer for answer in found.answers if answer.startswith("LoRA less full")]
+    assert verdict in answer
+    assert ("is as good as" in answer) == (verdict == "non-inferior")
+
+
+def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
+    cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
+    cells[a_cell("full", 8000, 3)] = None
+
+    waiting = findings(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+
+    text = " ".join(waiting.answers)
+    assert "at 8,000 labels on 3 seeds, cannot be judged yet" in text
+    assert not any(one.primary for one in waiting.comparisons)
+    assert "cannot be judged yet" not in " ".join(found.answers)
 
 
 def test_the_protocol_names_versions_commit_seeds_and_hardware(found):
@@ -88,7 +107,7 @@ def test_one_seed_and_one_size_read_well():
 
     assert found.answers[0].startswith("lora names the right class for 80")
     assert "not the luck of a training run" in found.caveats[0]
-    assert any("was not asked" in answer for answer in found.answers)
+    assert any("cannot be told: no size has cells of both" in answer for answer in found.answers)
 
 
 def test_without_a_finished_cell_there_is_nothing_to_report():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from stages.study.forecast import SECONDS_BESIDE_TRAINING, duration, forecast
@@ -36,3 +38,18 @@ def test_a_method_that_was_never_measured_gets_no_forecast():
 )
 def test_durations_read_as_people_say_them(seconds, words):
     assert duration(seconds) == words
+
+
+def test_a_cell_of_fixed_steps_takes_as_long_as_its_steps():
+    ahead = forecast(
+        [a_cell(samples=250, contrast="fixed_steps", max_steps=1750)],
+        [finished(train_rows=1000, train_seconds=16.0, steps=160)],
+    )
+
+    assert list(ahead.seconds.values()) == [pytest.approx(SECONDS_BESIDE_TRAINING + 175.0)]
+
+
+def test_another_models_speed_tells_nothing():
+    other = replace(a_cell(), model="bert-base-uncased")
+
+    assert forecast([other], [finished(train_rows=1000)]).unknown == ["lora"]

@@ -73,7 +73,25 @@ def test_how_an_experiment_is_drawn_makes_no_other_cell():
 
 def test_what_lies_between_the_stages_makes_no_other_cell():
     """It follows from data, params and code."""
-    assert changed("subsample", lambda entry: entry["deps"][0].update(md5="p2.dir")) == identity_of_lock(LOCK)
+
+    def prepared(md5):
+        lock = copy.deepcopy(LOCK)
+        lock["stages"]["prepare"]["outs"] = [{"path": "data/prepared", "md5": md5}]
+        lock["stages"]["subsample"]["deps"][0]["md5"] = md5
+        return lock
+
+    assert identity_of_lock(prepared("p2.dir")) == identity_of_lock(LOCK)
+
+
+def test_stages_that_were_not_run_on_each_others_outputs_are_no_experiment():
+    """`dvc exp run -S samples=8000 train` leaves the scores of the size before."""
+    lock = copy.deepcopy(LOCK)
+    lock["stages"]["train"]["outs"] = [{"path": "data/model", "md5": "m2.dir"}]
+    lock["stages"]["evaluate"]["deps"].append({"path": "data/model", "md5": "m1.dir"})
+
+    assert identity_of_lock(lock) is None
+    lock["stages"]["evaluate"]["deps"][-1]["md5"] = "m2.dir"
+    assert identity_of_lock(lock) == identity_of_lock(LOCK)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "subsample", "train", "evaluate"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,23 @@ def test_a_negation_is_a_word_and_no_part_of_one(text, negates):
 
     assert rows.negates.tolist() == [negates]
     assert rows.num_words.tolist() == [len(text.split())]
+
+
+def test_a_cell_that_was_tested_on_other_labels_is_refused():
+    results = made_standing({a_cell(): 0.7}).results
+    rows = made_rows()
+    turned = replace(rows, labels=1 - rows.labels)
+
+    with pytest.raises(StudyError, match="tested on other rows"):
+        results.join(turned, made_result(a_cell(seed=2), turned, 0.7))
+
+
+def test_a_record_out_of_step_is_refused_with_a_line_that_helps():
+    write_results("mine", made_standing({a_cell(): 0.7, a_cell(seed=2): 0.7}).results)
+    table, _ = files_of("mine")
+    kept = table.read_text()
+    write_results("mine", made_standing({a_cell(): 0.7}).results)
+    table.write_text(kept)
+
+    with pytest.raises(StudyError, match=r"mine.parquet has no predictions of mine-minilm-lora-n1000-s2"):
+        read_results("mine")

@@ -32,6 +32,7 @@ def fake_dvc(tmp_path, monkeypatch):
         program.write_text(FAKE.format(python=python, body=body))
         program.chmod(0o755)
         git(tmp_path, "init", "-q")
+        git(tmp_path, "-c", "user.name=n", "-c", "user.email=e@x.y", "commit", "-qm", "m", "--allow-empty")
         return tmp_path
 
     return install
@@ -122,3 +123,38 @@ def test_a_workspace_that_no_commit_tells_is_refused_and_untracked_files_are_not
 
     with pytest.raises(StudyError, match=r"differs from the last commit \(M params.yaml\); commit, or take it back"):
         require_committed(tmp_path)
+
+
+def test_code_that_git_does_not_track_is_refused_and_what_the_report_writes_is_not(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots/study.html").write_text("old")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "-c", "user.name=n", "-c", "user.email=e@x.y", "commit", "-qm", "m")
+
+    (tmp_path / "plots/study.html").write_text("new")
+    require_committed(tmp_path)
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/new.py").write_text("")
+
+    with pytest.raises(StudyError, match=r"stages/new.py is code that Git does not track"):
+        require_committed(tmp_path)
+
+
+def test_a_name_that_an_experiment_of_this_commit_bears_gets_a_number(fake_dvc):
+    root = fake_dvc("pass")
+    head = git(root, "rev-parse", "HEAD").strip()
+    for name in (a_cell().name, f"{a_cell().name}-2"):
+        git(root, "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head)
+
+    make_cells(root, [a_cell(), a_cell(seed=2)], jobs=1, seconds={})
+
+    assert (root / "calls.txt").read_text().split()[::2] == [f"{a_cell().name}-3", a_cell(seed=2).name]
+
+
+def test_a_log_that_is_no_text_stops_nothing(fake_dvc):
+    root = fake_dvc('os.write(1, b"\\xff\\n"); sys.exit(1)')
+
+    failed = make_cells(root, [a_cell(seed=seed) for seed in (1, 2)], jobs=1, seconds={})
+
+    assert len(failed) == 2

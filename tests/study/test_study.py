@@ -85,6 +85,12 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     assert "mine: how many labels, and which method? (minilm)" in page
     assert "mine-minilm-tfidf-n40-s2" in page
 
+    both = study(project, "compare", "mine-by-hand", "mine-minilm-tfidf-n40-s1")
+    assert both.returncode == 0, both.stderr
+    assert "mine-by-hand less mine-minilm-tfidf-n40-s1: " in both.stdout
+    assert "exact McNemar p " in both.stdout
+    assert "no finished experiment is called nobody" in study(project, "compare", "nobody", "mine-by-hand").stderr
+
     # The page comes back from the small files alone: no experiment, no cache, no data.
     for name in ("plots", ".dvc/cache", "data/sources/mine"):
         shutil.rmtree(project / name)
@@ -113,6 +119,8 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
         (["plan", "--methods", "lora,magic"], "'magic' is none of lora, full, head, tfidf"),
         (["plan", "--contrasts", "night"], "'night' is none of fixed_steps, random"),
         (["think"], "invalid choice: 'think'"),
+        (["run", "--jobs", "0"], "'0' is no number of experiments"),
+        (["report", "--recorded", "--sizes", "8"], "--recorded shows every recorded cell: leave out --sizes"),
         (["report", "--seeds", "9"], "no cell of this grid is finished"),
     ],
 )
