@@ -33,7 +33,7 @@ def answers(
     yield from _prices(own, targets)
     yield from _rivals(own, differences)
     yield from _steps(differences)
-    yield from _leak(leaks)
+    yield from _leak(leaks, own)
 
 
 def caveats(curves: Sequence[Curve], *, model: str, num_test_rows: int) -> Iterator[str]:
@@ -178,9 +178,11 @@ def _steps(differences: Sequence[Difference]) -> Iterator[str]:
         )
 
 
-def _leak(leaks: Sequence[Leak]) -> Iterator[str]:
-    if leaks:
-        last = leaks[-1]
+def _leak(leaks: Sequence[Leak], curves: Sequence[Curve]) -> Iterator[str]:
+    """What the random carve pretends, with the first method that was trained on it, at its largest size."""
+    methods = [curve.method for curve in curves if any(leak.method == curve.method for leak in leaks)]
+    for method in methods[:1]:
+        last = max((leak for leak in leaks if leak.method == method), key=lambda leak: leak.samples)
         yield (
             f"Carved at random, {100 * last.overlap_random:.0f} % of the validation rows overlap with {last.samples:,} "
             f"training rows, and {last.method} reads {100 * last.val_random:.1f} % on them against "

@@ -22,7 +22,7 @@ def protocol(results: Sequence[Result]) -> list[tuple[str, str]]:
         ("engine", _all(str(result.numbers["engine_used"]) for result in results)),
         ("threads of each training", _all(str(result.numbers["threads"]) for result in results)),
         ("machine on which they were gathered", _all(str(result.numbers["machine"]) for result in results)),
-        ("versions", _all(str(result.numbers["versions"]) for result in results)),
+        ("versions when they were gathered", _all(str(result.numbers["versions"]) for result in results)),
         ("commit of the code", _all(result.baseline[:10] for result in results)),
         ("training time of all cells", f"{hours:.1f} h"),
     ]

@@ -89,7 +89,7 @@ def test_the_protocol_names_versions_commit_seeds_and_hardware(found):
     facts = dict(found.protocol)
 
     assert facts["seeds"] == "1, 2, 3"
-    assert facts["versions"] == "torch 2, peft 1"
+    assert facts["versions when they were gathered"] == "torch 2, peft 1"
     assert facts["machine on which they were gathered"] == "a processor, 2 cores"
     assert facts["commit of the code"] == "c0ffeec0ff"
 
