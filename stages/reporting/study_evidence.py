@@ -3,7 +3,7 @@
 from stages.reporting.blocks import Block, Grid, Picture, Points, Prose, Section
 from stages.reporting.findings import Curve, Findings, Leak, Point
 from stages.reporting.html import count, percent
-from stages.reporting.study_words import bare_interval, level, seconds, seeds, shortened, signed, unbroken
+from stages.reporting.study_words import bare_interval, level, seconds, shortened, unbroken
 
 ARROW = "\N{RIGHTWARDS ARROW}"
 COST_HEAD = ("method, rows", "test", "validation", "seconds", "trained parameters", "steps", "seeds")
@@ -104,30 +104,38 @@ def leak(findings: Findings) -> Section:
     heading = "What a leaking split would have said"
     if not findings.leaks:
         return Section(heading, (Prose("The random carve, which leaks, was not run beside the grouped partition."),))
-    head = ("", "grouped", "random carve", "random less grouped, points")
-    blocks: list[Block] = [
-        Prose(
-            "Carved at random, validation holds rows that share their text with training rows; the grouped partition "
-            "keeps such rows on one side. Test is the same for both."
+    head = ("method, rows", "overlap", "validation", "test", "seeds")
+    largest = {each.method: each for each in sorted(findings.leaks, key=lambda each: each.samples)}
+    return Section(
+        heading,
+        (
+            Prose(
+                "Carved at random, validation holds rows that share their text with training rows; the grouped "
+                "partition keeps such rows on one side. Test is the same for both."
+            ),
+            Picture("leak", " ".join(_leak_sentence(each) for each in largest.values())),
+            Grid(head, tuple(_leak(each) for each in findings.leaks)),
+            Prose(
+                "Overlap: share of the validation rows that overlap with training rows. Every entry: grouped, then "
+                "carved at random; accuracies are means over the seeds.",
+                "note",
+            ),
         ),
-        Picture("leak", " ".join(_leak_sentence(each) for each in findings.leaks)),
-    ]
-    for each in findings.leaks:
-        title = f"{each.method}, {count(each.samples)} training rows, {seeds(each.num_seeds)}:"
-        blocks += [Prose(title), Grid(head, _leak(each))]
-    return Section(heading, tuple(blocks))
-
-
-def _leak(each: Leak) -> tuple[tuple[str, ...], ...]:
-    return (
-        ("validation rows that overlap with training", percent(each.overlap_grouped), percent(each.overlap_random), ""),
-        _scores("validation accuracy", each.val_grouped, each.val_random),
-        _scores("test accuracy", each.test_grouped, each.test_random),
     )
 
 
-def _scores(name: str, grouped: float, random: float) -> tuple[str, ...]:
-    return name, percent(grouped), percent(random), signed(random - grouped)
+def _leak(each: Leak) -> tuple[str, ...]:
+    return (
+        unbroken(f"{each.method}, {count(each.samples)}"),
+        _change(each.overlap_grouped, each.overlap_random),
+        _change(each.val_grouped, each.val_random),
+        _change(each.test_grouped, each.test_random),
+        str(each.num_seeds),
+    )
+
+
+def _change(grouped: float, random: float) -> str:
+    return unbroken(f"{percent(grouped)} {ARROW} {percent(random)}")
 
 
 def _leak_sentence(each: Leak) -> str:

@@ -132,8 +132,7 @@ def test_calibration_has_a_temperature_and_values_before_and_after(page):
 
 
 def test_the_leak_is_told_with_its_share_and_its_effect(page):
-    assert "validation accuracy 87.8 % 91.6 % +3.8" in words(page)
-    assert "0.0 % 99.3 %" in words(page)
+    assert "0.0 % → 99.3 % 87.8 % → 91.6 %" in words(page)
 
 
 def test_made_up_data_are_called_so():
