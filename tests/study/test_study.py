@@ -120,7 +120,7 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
         (["plan", "--contrasts", "night"], "'night' is none of fixed_steps, random"),
         (["think"], "invalid choice: 'think'"),
         (["run", "--jobs", "0"], "'0' is no number of experiments"),
-        (["report", "--recorded", "--sizes", "8"], "--recorded shows every recorded cell: leave out --sizes"),
+        (["report", "--recorded", "--sizes", "8"], "--recorded shows every recorded cell; leave out --sizes"),
         (["report", "--seeds", "9"], "no cell of this grid is finished"),
     ],
 )
