@@ -121,6 +121,7 @@ def test_dvc_draws_every_figure_of_the_pipeline_with_the_network_off(real_page, 
         shutil.copy(ROOT / name, tmp_path)
     write_plots_page(tmp_path)
     write_dvc_plots()
+    shutil.copy(ROOT / "plots" / "study_curve.csv", tmp_path / "plots")
 
     shown = dvc("plots", "show", cwd=tmp_path)
 
@@ -130,5 +131,5 @@ def test_dvc_draws_every_figure_of_the_pipeline_with_the_network_off(real_page, 
     # DVC's and our templates name Vega-Lite 5, the bundle runs it on Vega 6, and says so.
     assert [complaint for complaint in page.complaints if "current version is" not in complaint] == []
     assert page.requests == []
-    assert page.figures == 5  # loss, accuracy, learning rate, confusion matrix, learning curve
+    assert page.figures == 6  # loss, accuracy, learning rate, confusion matrix, learning curve, the study's
     assert page.content_width <= page.width
