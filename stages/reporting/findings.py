@@ -67,7 +67,7 @@ class Comparison:
     samples: int
     num_seeds: int
     discordant: float  # share of the test rows on which exactly one of the two is right, mean over the seeds
-    primary: bool  # the claim fixed beforehand: the first margin at the largest size that both have
+    primary: bool  # the claim that the grid fixes: its largest size with both, on all its seeds, at the first margin
     result: NonInferiority
 
 

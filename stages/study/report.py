@@ -4,14 +4,7 @@ from pathlib import Path
 
 from stages.foundation.files import write_text
 from stages.foundation.log import say
-from stages.reporting.study_figures import (
-    draw_cost,
-    draw_differences,
-    draw_leak,
-    draw_protocols,
-    draw_reliability,
-    draw_study_curves,
-)
+from stages.reporting.study_figures import draw_study
 from stages.reporting.study_markdown import study_markdown
 from stages.reporting.study_page import study_page
 from stages.reporting.style import save_figure
@@ -21,21 +14,12 @@ from stages.study.grid import StudyParams
 
 PLOTS = Path("plots")
 PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study_curve.csv"
-DRAWINGS = {
-    "curve": draw_study_curves,
-    "differences": draw_differences,
-    "reliability": draw_reliability,
-    "cost": draw_cost,
-    "protocols": draw_protocols,
-    "leak": draw_leak,
-}
 
 
 def write_report(standing: Standing, study: StudyParams, *, with_sentences: bool) -> None:
     """Compute, draw, write, and say the answer."""
     found = findings(standing, study, with_sentences=with_sentences)
-    drawn = {name: draw(found) for name, draw in DRAWINGS.items()}
-    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    figures = draw_study(found)
     for name, figure in figures.items():
         for ending in ("png", "pdf"):
             save_figure(PLOTS / f"study_{name}.{ending}", figure)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
@@ -74,7 +74,7 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 made = future.result()
-                progress.say(made)
+                progress.tell(made)
                 if made.complaint:
                     failed.append(made)
     except KeyboardInterrupt:
@@ -153,15 +153,14 @@ class _Progress:
         self._total, self._number, self._jobs = len(cells), 0, jobs
         self._ahead = {cell: seconds.get(cell) for cell in cells}
         self._taken = self._expected = 0.0
-        self._say: Callable[[str], None] = say
 
-    def say(self, made: Made) -> None:
+    def tell(self, made: Made) -> None:
         self._number += 1
         expected = self._ahead.pop(made.cell)
         if expected is not None and not made.complaint:
             self._taken, self._expected = self._taken + made.seconds, self._expected + expected
         outcome = f"failed: {made.complaint}" if made.complaint else made.outcome
-        self._say(f"[{self._number}/{self._total}] {made.cell.name}: {outcome}; {duration(made.seconds)}{self._left()}")
+        say(f"[{self._number}/{self._total}] {made.cell.name}: {outcome}; {duration(made.seconds)}{self._left()}")
 
     def _left(self) -> str:
         known = [seconds for seconds in self._ahead.values() if seconds is not None]
