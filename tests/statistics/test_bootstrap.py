@@ -28,9 +28,9 @@ def test_nineteen_of_twenty_intervals_hold_the_true_accuracy(num_seeds, seed_poi
     assert 0.93 <= np.mean([holds(study) for study in range(NUM_STUDIES)]) <= 0.97
 
 
-@pytest.mark.parametrize(("num_seeds", "seed_points"), [(3, 0.3), (3, 1.5), (5, 0.8)])
+@pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.parametrize("seed_points", [0.3, 0.8, 1.5])
 def test_nineteen_of_twenty_intervals_hold_the_true_difference(num_seeds, seed_points):
-    """Or somewhat more than nineteen, with three seeds that hardly differ."""
     first, second = classifier(0.91, seed_points=seed_points), classifier(0.9, seed_points=seed_points)
     truth = first.accuracy - second.accuracy
     generator = np.random.default_rng(4)
@@ -41,7 +41,7 @@ def test_nineteen_of_twenty_intervals_hold_the_true_difference(num_seeds, seed_p
         interval, _ = two_way_difference(*pair, confidence_level=0.95, seed=study, num_resamples=1_000)
         return interval.low <= truth <= interval.high
 
-    assert 0.93 <= np.mean([holds(study) for study in range(NUM_STUDIES)]) <= 0.98
+    assert 0.93 <= np.mean([holds(study) for study in range(NUM_STUDIES)]) <= 0.97
 
 
 def test_the_plain_bootstrap_over_rows_would_promise_too_much():
