@@ -10,6 +10,7 @@ The grid stands in params.yaml under `study`; options stand in for its values:
     python -m stages.study run --dataset sst2 --methods lora,full --jobs 2
 """
 
+import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
@@ -150,6 +151,7 @@ def _parser() -> ArgumentParser:
 def main() -> None:
     """One command of the study; what a person can mend becomes one line and exit code 1."""
     asked = _parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system ends programs so: as Ctrl-C
     try:
         asked.command(asked)
     except (StudyError, OSError) as error:

@@ -1,7 +1,6 @@
 """Make the missing cells, each as a named DVC experiment on a copy of the workspace."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Container, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
+from stages.study.experiments import Experiments
 from stages.study.forecast import duration
 from stages.study.grid import Cell
 from stages.study.repository import git
@@ -62,14 +62,17 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
 
     Returns:
         Those that failed.
+
+    Raises:
+        KeyboardInterrupt: If it was interrupted; then the running experiments are stopped, and lost.
     """
     (root / LOGS).mkdir(parents=True, exist_ok=True)
-    environment = _environment(jobs)
+    experiments, environment = Experiments(), _environment(jobs)
     failed: list[Made] = []
     progress = _Progress(cells, seconds, jobs)
     pool = ThreadPoolExecutor(jobs)
     try:
-        waiting: set[Future[Made]] = {pool.submit(_make, root, cell, environment) for cell in cells}
+        waiting: set[Future[Made]] = {pool.submit(_make, root, cell, experiments, environment) for cell in cells}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -78,9 +81,10 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
                 if made.complaint:
                     failed.append(made)
     except KeyboardInterrupt:
-        say("interrupted: waiting for the experiments that run, starting no other")
+        say("interrupted: stopping the experiments that run")
+        experiments.stop()
         raise
-    finally:  # a terminal interrupts the running experiments as well; those that wait must not start
+    finally:
         pool.shutdown(cancel_futures=True)
     return failed
 
@@ -117,14 +121,13 @@ def names_taken(root: Path) -> set[str]:
     return {ref.removeprefix(refs) for ref in git(root, "for-each-ref", "--format=%(refname)", refs).split()}
 
 
-def _make(root: Path, cell: Cell, environment: Mapping[str, str]) -> Made:
+def _make(root: Path, cell: Cell, experiments: Experiments, environment: Mapping[str, str]) -> Made:
     log, started = root / LOGS / f"{cell.name}.log", time.monotonic()
     try:
         words = command(cell, copied=untracked_source(root, cell.dataset), taken=names_taken(root))
-        with log.open("w", encoding="utf-8") as stream:
-            done = subprocess.run(words, cwd=root, env=environment, stdout=stream, stderr=stream, check=False)
+        status = experiments.run(words, root=root, environment=environment, log=log)
         text = log.read_text(encoding="utf-8", errors="replace")
-        complaint = _complaint(text, log.relative_to(root)) if done.returncode or LOST in text else ""
+        complaint = _complaint(text, log.relative_to(root)) if status != 0 or LOST in text else ""
     except (StudyError, OSError) as error:  # of one cell: the others go on
         text, complaint = "", " ".join(str(error).split())
     outcome = next((line for line in text.splitlines() if line.startswith("test accuracy")), "")
