@@ -62,10 +62,11 @@ def two_way_difference(
 
     As `two_way_bootstrap`, of the differences hit by hit: what both share, a hard row or a lucky subset, cancels. That
     leaves the residual as the bulk of what can be seen, and seeds that by chance look alike would too often be taken
-    for equal. So here the residual stays with the seeds and is taken from the rows, unless the seeds are so much alike
-    that they do not carry it. A few seeds tell a variance badly and the rows tell theirs well, so the sum of both parts
-    gets the tails of Student's t with Welch and Satterthwaite's degrees of freedom (Satterthwaite 1946, Biometrics
-    Bulletin 2(6), 110-114). In simulated studies such 95 % intervals held the truth 93 to 97 % of the time.
+    for equal. So here the residual stays with the seeds, all of whose spread is drawn from Student's t, and is taken
+    from the rows, unless the seeds are so much alike that they do not carry it. In simulated studies such 95 %
+    intervals held the truth 95 to 97 % of the time with five seeds, 95 to 98 % with three. Student's t of the sum, with
+    Satterthwaite's degrees of freedom, is narrower with three seeds, but where these look alike by luck it calls
+    differences significant at 0.25 % up to six times as often as it should, which is where Holm's correction looks.
 
     The p-value is twice the share of resampled differences beyond 0. It is below 1 less the confidence level where the
     interval leaves 0 out, but for the draws' granularity, and never below 2 / (R + 1). One seed has Tango's interval
@@ -83,12 +84,9 @@ def two_way_difference(
         return tango_interval(counts, confidence_level), mcnemar(counts)
     values, generator = first.astype(np.int64) - second.astype(np.int64), np.random.default_rng(seed)
     spread, value = _Spread.of(values), float(values.mean())
-    kept = _without_residual(values, spread)
-    variances = kept**2 * spread.row_means / values.shape[1], spread.seed_means / len(values)
-    rows = kept * _row_deviations(values, (-1, 1), generator, num_resamples)
-    seeds = generator.standard_normal(num_resamples) * sqrt(variances[1])
-    freedom = _satterthwaite(variances, values.shape)
-    deviations = (rows + seeds) / np.sqrt(generator.chisquare(freedom, num_resamples) / freedom)
+    rows = _row_deviations(values, (-1, 1), generator, num_resamples)
+    rows *= _without_residual(values, spread)
+    deviations = rows + _seed_deviations(spread.seed_means, len(first), generator, num_resamples)
     interval = _interval(value, deviations, confidence_level, bounds=(-1.0, 1.0))
     resampled = value + deviations
     num_beyond = min(int((resampled <= ROUNDING).sum()), int((resampled >= -ROUNDING).sum()))
@@ -157,14 +155,6 @@ def _without_residual(values: NDArray[np.int64], spread: _Spread) -> float:
     num_seeds, num_rows = values.shape
     carried = min(spread.residual, LUCK * num_rows * spread.seed_means)
     return sqrt(max(0.0, 1 - carried / num_seeds / spread.row_means))
-
-
-def _satterthwaite(variances: tuple[float, float], shape: tuple[int, ...]) -> float:
-    """Degrees of freedom of a sum of two variances, of which the first is told by N rows and the second by S seeds."""
-    num_seeds, num_rows = shape
-    rows, seeds = variances
-    uncertainty = rows**2 / max(1, num_rows - 1) + seeds**2 / (num_seeds - 1)
-    return (rows + seeds) ** 2 / uncertainty if uncertainty else float(num_seeds - 1)
 
 
 def _seed_deviations(variance: float, num_seeds: int, generator: np.random.Generator, num_resamples: int) -> Floats:

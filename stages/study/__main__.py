@@ -148,10 +148,19 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+def _end_as_by_a_terminal() -> None:
+    """A batch system's signal and a terminal that is gone do what Ctrl-C does; what is to be ignored stays ignored."""
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) is not signal.SIG_IGN:
+            signal.signal(kind, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started with `&`: experiments must hear it all the same
+        signal.signal(signal.SIGINT, lambda *_: None)
+
+
 def main() -> None:
     """One command of the study; what a person can mend becomes one line and exit code 1."""
     asked = _parser().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system ends programs so: as Ctrl-C
+    _end_as_by_a_terminal()
     try:
         asked.command(asked)
     except (StudyError, OSError) as error:

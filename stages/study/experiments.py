@@ -1,20 +1,27 @@
-"""The programs that make cells: start them, wait for them, and take them along when the study is told to stop."""
+"""The programs that make cells: start them, wait for them, and take them along when the study ends early."""
 
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-PATIENCE = 10.0  # seconds for DVC to clean up behind itself, before it is asked less kindly
+PATIENCE = 8.0  # seconds for all to end after each signal; batch systems give some 30 in all before they kill
+SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGKILL,
+)  # as a terminal would, so that DVC cleans up; then less kindly
 
 
 class Experiments:
     """Programs that run, each leading a process group of its own: what reaches it reaches the stage that it waits for.
 
-    Without that, a study that is stopped by anything but a terminal would leave its trainings behind.
+    So a study that a batch system ends, or whose terminal is gone, leaves no training behind. The price: only what is
+    passed on here reaches the experiments, and a terminal's pause (Ctrl-Z) does not.
     """
 
     def __init__(self) -> None:
@@ -28,30 +35,45 @@ class Experiments:
         Raises:
             OSError: If it can't be started or the log can't be written.
         """
-        with log.open("wb") as stream:
-            with self._lock:
-                if self._stopped:
-                    return None
+        with self._lock:
+            if self._stopped:
+                return None
+            with log.open("wb") as stream:
                 program = subprocess.Popen(
-                    words, cwd=root, env=environment, stdout=stream, stderr=stream, start_new_session=True
+                    words,
+                    cwd=root,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
                 )
-                self._running.add(program)
-            try:
-                return program.wait()
-            finally:
-                with self._lock:
-                    self._running.discard(program)
+            self._running.add(program)
+        try:
+            return program.wait()
+        finally:
+            with self._lock:
+                self._running.discard(program)
 
     def stop(self) -> None:
-        """Interrupt all that run, as a terminal would, and start no other; those that do not end are terminated."""
+        """End all that run, start no other. Being interrupted meanwhile, or again, ends them less kindly."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            for program in running:
-                if program.poll() is None:
-                    with suppress(ProcessLookupError):  # it ended meanwhile
-                        os.killpg(program.pid, kind)
-            for program in running:
-                with suppress(subprocess.TimeoutExpired):
-                    program.wait(PATIENCE)
+        for kind in SIGNALS:
+            with suppress(KeyboardInterrupt):
+                _signal(running, kind)
+                _wait(running, PATIENCE)
+
+
+def _signal(programs: Iterable[subprocess.Popen[bytes]], kind: signal.Signals) -> None:
+    for program in programs:
+        with suppress(ProcessLookupError):  # all of its group have ended
+            os.killpg(program.pid, kind)
+
+
+def _wait(programs: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for program in programs:
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(max(0.0, deadline - time.monotonic()))

@@ -80,11 +80,8 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
                 progress.tell(made)
                 if made.complaint:
                     failed.append(made)
-    except KeyboardInterrupt:
-        say("interrupted: stopping the experiments that run")
+    finally:  # whatever ended the wait: nothing runs on without its study
         experiments.stop()
-        raise
-    finally:
         pool.shutdown(cancel_futures=True)
     return failed
 

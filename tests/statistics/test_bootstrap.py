@@ -28,9 +28,10 @@ def test_nineteen_of_twenty_intervals_hold_the_true_accuracy(num_seeds, seed_poi
     assert 0.93 <= np.mean([holds(study) for study in range(NUM_STUDIES)]) <= 0.97
 
 
-@pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.parametrize(("num_seeds", "most"), [(3, 0.98), (5, 0.97)])
 @pytest.mark.parametrize("seed_points", [0.3, 0.8, 1.5])
-def test_nineteen_of_twenty_intervals_hold_the_true_difference(num_seeds, seed_points):
+def test_nineteen_of_twenty_intervals_hold_the_true_difference(num_seeds, most, seed_points):
+    """Or somewhat more than nineteen, with three seeds that hardly differ."""
     first, second = classifier(0.91, seed_points=seed_points), classifier(0.9, seed_points=seed_points)
     truth = first.accuracy - second.accuracy
     generator = np.random.default_rng(4)
@@ -41,7 +42,27 @@ def test_nineteen_of_twenty_intervals_hold_the_true_difference(num_seeds, seed_p
         interval, _ = two_way_difference(*pair, confidence_level=0.95, seed=study, num_resamples=1_000)
         return interval.low <= truth <= interval.high
 
-    assert 0.93 <= np.mean([holds(study) for study in range(NUM_STUDIES)]) <= 0.97
+    assert 0.93 <= np.mean([holds(study) for study in range(NUM_STUDIES)]) <= most
+
+
+@pytest.mark.parametrize("num_seeds", [3, 5])
+def test_small_p_values_are_no_more_common_than_they_say(num_seeds):
+    """Holm's correction of twenty comparisons asks whether p is below 0.0025, where lucky seeds mislead most.
+
+    Two methods as good as each other that find partly other rows hard.
+    """
+    model = classifier(0.85, seed_points=1.5)
+    generator = np.random.default_rng(11)
+
+    def p_value(study):
+        shared, own = generator.normal(size=NUM_ROWS), generator.normal(size=NUM_ROWS)
+        pair = [model.hits(hard, num_seeds, generator) for hard in (shared, 0.7 * shared + 0.51**0.5 * own)]
+        return two_way_difference(*pair, confidence_level=0.95, seed=study, num_resamples=1_000)[1]
+
+    p_values = np.array([p_value(study) for study in range(NUM_STUDIES)])
+
+    assert (p_values <= 0.05).mean() <= 0.06
+    assert (p_values <= 0.0025).mean() <= 0.0045  # 2,000 studies of one in 400: 5, and 4 more by chance
 
 
 def test_the_plain_bootstrap_over_rows_would_promise_too_much():

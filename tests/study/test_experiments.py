@@ -1,7 +1,9 @@
 import os
+import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,14 +22,24 @@ sys.exit(7 if stage.wait() else 0)
 SLEEP = "import signal, time; {before}; print(flush=True); time.sleep(60)"
 KIND = SLEEP.format(before="signal.signal(signal.SIGINT, signal.default_int_handler)")
 DEAF = SLEEP.format(before="signal.signal(signal.SIGINT, signal.SIG_IGN)")
+STUBBORN = SLEEP.format(before="[signal.signal(kind, signal.SIG_IGN) for kind in (signal.SIGINT, signal.SIGTERM)]")
 
 
-def alive(pid):
+def wait_until(holds):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ended(pid):
+    """Also one that nobody has buried yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    return True
+        return True
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.fixture
@@ -43,10 +55,7 @@ def start(tmp_path):
 
         thread = threading.Thread(target=run)
         thread.start()
-        deadline = time.monotonic() + 30
-        while not log.exists() or not log.read_text().strip():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: log.exists() and log.read_text().endswith("\n"))
         return thread, statuses, int(log.read_text().split()[0])
 
     return begin
@@ -67,22 +76,34 @@ def test_a_stop_reaches_the_stage_behind_the_program_which_may_clean_up(start):
     thread.join()
 
     assert statuses == [7], "the program itself was not killed"
-    assert not alive(stage)
+    wait_until(lambda: ended(stage))
 
 
-def test_what_does_not_hear_an_interrupt_is_terminated(start, monkeypatch):
+@pytest.mark.parametrize("stage", [DEAF, STUBBORN])
+def test_what_does_not_hear_is_asked_less_kindly_and_no_stage_stays(start, monkeypatch, stage):
     monkeypatch.setattr(experiments, "PATIENCE", 0.3)
     running = Experiments()
-    thread, statuses, stage = start(running, DEAF)
+    thread, statuses, pid = start(running, stage)
 
     running.stop()
     thread.join()
 
-    assert statuses[0] < 0
-    deadline = time.monotonic() + 10
-    while alive(stage):  # an orphan, until the system buries it
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert statuses == [-signal.SIGTERM]
+    wait_until(lambda: ended(pid))
+
+
+def test_a_second_interrupt_shortens_the_patience(start):
+    running = Experiments()
+    thread, statuses, stage = start(running, DEAF)
+    began = time.monotonic()
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+
+    running.stop()
+    thread.join()
+
+    assert statuses == [-signal.SIGTERM]
+    assert time.monotonic() - began < experiments.PATIENCE
+    wait_until(lambda: ended(stage))
 
 
 def test_after_a_stop_nothing_begins(tmp_path):

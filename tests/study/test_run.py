@@ -1,9 +1,11 @@
 import os
 import sys
+import time
 
 import pytest
 
 from stages.foundation.errors import StudyError
+from stages.study import run
 from stages.study.repository import git
 from stages.study.run import LOGS, command, make_cells, require_committed, untracked_source
 from tests.study.made_results import a_cell
@@ -158,3 +160,21 @@ def test_a_log_that_is_no_text_stops_nothing(fake_dvc):
     failed = make_cells(root, [a_cell(seed=seed) for seed in (1, 2)], jobs=1, seconds={})
 
     assert len(failed) == 2
+
+
+def test_nothing_runs_on_when_the_study_ends_early(fake_dvc, monkeypatch):
+    """As when `run | tee log` is interrupted and the pipe breaks."""
+    root = fake_dvc('os.write(1, b"begun\\n"); time.sleep(0 if name.endswith("s1") else 60); open("ended.txt", "w")')
+
+    def broken(_):
+        while "begun" not in (root / LOGS / "mine-minilm-lora-n1000-s2.log").read_text():
+            time.sleep(0.02)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(run, "say", broken)
+    began = time.monotonic()
+
+    with pytest.raises(BrokenPipeError):
+        make_cells(root, [a_cell(seed=seed) for seed in (1, 2)], jobs=2, seconds={})
+
+    assert time.monotonic() - began < 30
