@@ -93,12 +93,16 @@ def test_what_does_not_hear_is_asked_less_kindly_and_no_stage_stays(start, monke
 
 
 def test_a_second_interrupt_shortens_the_patience(start):
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore it
     running = Experiments()
     thread, statuses, stage = start(running, DEAF)
     began = time.monotonic()
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
 
-    running.stop()
+    try:
+        running.stop()
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     thread.join()
 
     assert statuses == [-signal.SIGTERM]
