@@ -56,13 +56,15 @@ def assert_same_outcome(classifier, batch):
     for name, expected in expected_gradients.items():
         # Some are 0 but for the rounding of large terms: a key's bias, say, shifts all scores of a query alike.
         scale = max(expected.abs().max().item(), largest / 20)
-        assert_near(gradients[name], expected, rounding=ROUNDING, scale=scale)
+        # A sum over all tokens and back through every layer; seen is 1.006 times ROUNDING, on a processor without AVX-512.
+        assert_near(gradients[name], expected, rounding=2 * ROUNDING, scale=scale)
 
 
 @given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8))
 @example(lengths=[*range(1, 41)])
 @example(lengths=[3, 40, 5, 17, 4, 33, 100])
 @example(lengths=[1])
+@example(lengths=[46, 43])
 @example(lengths=[12] * 5)
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_texts_give_the_logits_loss_and_gradients_of_transformers_and_peft(classifier, lengths):
