@@ -56,7 +56,7 @@ def assert_same_outcome(classifier, batch):
     for name, expected in expected_gradients.items():
         # Some are 0 but for the rounding of large terms: a key's bias, say, shifts all scores of a query alike.
         scale = max(expected.abs().max().item(), largest / 20)
-        # A sum over all tokens and back through every layer; seen is 1.006 times ROUNDING, on a processor without AVX-512.
+        # A sum over all tokens and back through every layer; seen is 1.006 times ROUNDING, on AVX2.
         assert_near(gradients[name], expected, rounding=2 * ROUNDING, scale=scale)
 
 
