@@ -81,7 +81,7 @@ def _last_step(differences: Sequence[Difference]) -> Iterator[str]:
         shown = last.difference.value > 0 and last.p_holm < ALPHA
         yield (
             f"The last step, from {last.second} to {last.first} labels, {_seeds(last.num_seeds)}: "
-            f"{_points(last.difference)}; corrected for {len(steps)} steps p is {_p(last.p_holm)}, "
+            f"{_points(last.difference)}; corrected for {_counted(len(steps), 'step')} p is {_p(last.p_holm)}, "
             + ("a gain." if shown else "no gain is shown.")
         )
 
@@ -151,6 +151,7 @@ def price(target: LabelsToTarget, smallest: int) -> str:
 
 def _rivals(curves: Sequence[Curve], differences: Sequence[Difference]) -> Iterator[str]:
     """The first method against each cheap one at the largest size that both have."""
+    num_compared = sum(one.family == "methods" for one in differences)
     for curve in curves[1:]:
         if curve.method == "full":
             continue
@@ -159,7 +160,7 @@ def _rivals(curves: Sequence[Curve], differences: Sequence[Difference]) -> Itera
             last = against[-1]
             yield (
                 f"{last.first} labels less {last.second}, {_seeds(last.num_seeds)}: {_points(last.difference)}; "
-                f"corrected for {len([one for one in differences if one.family == 'methods'])} such comparisons p is "
+                f"corrected for {_counted(num_compared, 'such comparison')} p is "
                 f"{_p(last.p_holm)}."
             )
 
@@ -216,7 +217,11 @@ def _rounded(number: float, smallest: int) -> str:
 
 
 def _seeds(number: int) -> str:
-    return f"{number} seed{'s' if number > 1 else ''}"
+    return _counted(number, "seed")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def _p(value: float) -> str:

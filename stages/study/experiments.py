@@ -10,11 +10,8 @@ from pathlib import Path
 from threading import Lock
 
 PATIENCE = 8.0  # seconds for all to end after each signal; batch systems give some 30 in all before they kill
-SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGKILL,
-)  # as a terminal would, so that DVC cleans up; then less kindly
+# A terminal's first, so that DVC cleans up behind itself; then less kindly.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 class Experiments:
