@@ -104,6 +104,16 @@ def _claim(comparisons: Sequence[Comparison], claimed: Claim) -> Iterator[str]:
         f"{_points(result.difference)}. With a margin of {_margin(result.margin)} "
         f"{VERDICTS[result.verdict]} ({result.verdict}){_remedy(asked)}."
     )
+    yield from _elsewhere(comparisons, asked)
+
+
+def _elsewhere(comparisons: Sequence[Comparison], asked: Comparison) -> Iterator[str]:
+    """The same margin's verdicts at the other sizes: an answer that holds at one size alone misleads at the rest."""
+    others = [one for one in comparisons if one.result.margin == asked.result.margin and one.samples != asked.samples]
+    sizes = {verdict: [f"{one.samples:,}" for one in others if one.result.verdict == verdict] for verdict in VERDICTS}
+    told = "; ".join(f"{verdict} at {_listed(there)} labels" for verdict, there in sizes.items() if there)
+    if told:
+        yield f"The same margin at other sizes, each judged by itself: {told}."
 
 
 def _remedy(asked: Comparison) -> str:
@@ -214,6 +224,10 @@ def _margin(margin: float) -> str:
 def _rounded(number: float, smallest: int) -> str:
     """To two digits: more would promise what the band does not hold."""
     return f"{smallest:,} or fewer" if number <= smallest else f"{float(f'{number:.2g}'):,.0f}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _seeds(number: int) -> str:

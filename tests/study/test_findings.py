@@ -73,6 +73,29 @@ def test_as_good_as_is_said_with_a_non_inferior_verdict_alone(full, verdict):
     assert ("is as good as" in answer) == (verdict == "non-inferior")
 
 
+def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
+    full = {250: 0.95, 500: 0.95, 1000: 0.8, 2000: 0.5, 4000: 0.8}
+    cells = {a_cell("lora", size, seed): 0.8 for size in full for seed in (1, 2, 3)}
+    cells |= {a_cell("full", size, seed): accuracy for size, accuracy in full.items() for seed in (1, 2, 3)}
+
+    found = findings(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+
+    claim = next(at for at, answer in enumerate(found.answers) if answer.startswith("LoRA less full"))
+    assert "at 4,000 labels" in found.answers[claim]
+    assert found.answers[claim + 1] == (
+        "The same margin at other sizes, each judged by itself: non-inferior at 2,000 labels; "
+        "inferior at 250 and 500 labels; inconclusive at 1,000 labels."
+    )
+
+
+def test_a_claim_at_the_only_size_has_no_others_beside_it():
+    cells = {a_cell(method, seed=seed): 0.8 for method in ("lora", "full") for seed in (1, 2, 3)}
+
+    found = findings(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+
+    assert not any("other sizes" in answer for answer in found.answers)
+
+
 def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
     cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
     cells[a_cell("full", 8000, 3)] = None
