@@ -1,0 +1,291 @@
+"""The golden record: what each numerical version computes, appended to and never rewritten.
+
+    python -m tests.golden.record     writes the record of each version that has none yet
+
+`test_record` computes everything again. Where it fails, a change altered numbers: raise the version of that room in
+`stages/foundation/versions.py` (or of that method in its file) and append its record, or undo the change.
+
+All of it goes through the pages, as an experiment does, so that whatever they use is held as well. Exactly: row ids,
+token ids, the order of batches, dropout masks, fresh weights. Within a tolerance: the loss of 40 steps and the logits
+after them, in fp32 on one thread, since another processor sums in another order.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stages import evaluate, prepare, subsample, train
+from stages.engine.base_model import find_base_model
+from stages.engine.dropout import DropoutMasks
+from stages.engine.encoder import load_tokenizer
+from stages.engine.methods import build
+from stages.engine.params import TrainView
+from stages.engine.tokens import shuffled_batches, tokenize
+from stages.foundation import paths, versions
+from stages.foundation.params import read_params
+from stages.foundation.split import Split, read_split, write_split
+from stages.scoring.classification import score
+from tests.pages.workspace import REPOSITORY, write_own_data, write_params
+from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+
+RECORDS = Path(__file__).with_name("records")
+STEPS = 40
+LABELS = ("negative", "positive")
+SHOWN = 8  # values beside each digest, for whoever looks for what moved
+SST2 = REPOSITORY.parent / "shared/sst2"
+
+Record = dict[str, Any]
+
+ARCHITECTURES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
+    "bert, packed": (save_tiny_bert, {"train.engine": "packed"}),
+    "bert, plain": (save_tiny_bert, {"train.engine": "plain"}),
+    "distilbert, plain": (save_tiny_distilbert, {"train.lora.target_modules": ["q_lin", "v_lin"]}),
+    "roberta, plain": (save_tiny_roberta, {}),
+}
+
+
+def corpus_record() -> Record:
+    """Which rows: pool, validation, test, and subsets of several sizes and seeds."""
+    record = {
+        "reviews": _rows({"dataset": "reviews"}, sizes=(250, 1000, 8000)),
+        "reviews, random, natural": _rows(
+            {"dataset": "reviews", "prepare.partition": "random", "subsample.class_ratio": "natural"}, sizes=(500,)
+        ),
+    }
+    write_own_data()
+    record["clauses"] = _rows({"dataset": "mine", "prepare.validation_rows": 40}, sizes=(20, 60))
+    _write_grouped_data()
+    record["groups"] = _rows({"dataset": "grouped", "prepare.validation_rows": 30}, sizes=(20,))
+    _write_given_validation()
+    record["given validation"] = _rows({"dataset": "given"}, sizes=(20,))
+    return record
+
+
+def sst2_record() -> Record:
+    """The rows of SST-2 itself, where it lies beside the checkout."""
+    folder = paths.SOURCES / "sst2-files"
+    folder.mkdir(parents=True)
+    for name in ("train.tsv", "dev.tsv"):
+        shutil.copy(SST2 / name, folder)
+    (folder / "dataset.yaml").write_text("label_names: [negative, positive]\n")
+    return {
+        partition: _rows({"dataset": "sst2-files", "prepare.partition": partition}, sizes=(250, 8000, 56000))
+        for partition in ("grouped", "random")
+    }
+
+
+def training_record() -> Record:
+    """Tokens, the order of batches, dropout masks: what all that learns by gradient shares."""
+    base = find_base_model("minilm", read_params("train", TrainView).train.base_models)
+    sentences = ["a fine film .", "", "Not, it isn't 3.5 stars — naïve café", "word " * 300]
+    tokens = tokenize(load_tokenizer(base.folder, base.name), sentences, 128)
+    lengths = 3 + np.arange(1000) ** 2 % 47
+    generator = np.random.default_rng(42)
+    epochs = [
+        np.concatenate(shuffled_batches(lengths, batch_size=32, bucket_batches=16, generator=generator))
+        for _ in range(2)
+    ]
+    masks = DropoutMasks(42, torch.device("cpu"))
+    drawn = [masks.draw(shape, 0.1, torch.float32) for shape in ((7, 5), (2, 3, 16, 16), (1, 1))]
+    return {
+        "token ids": _digest(tokens.ids),
+        "token lengths": tokens.lengths.tolist(),
+        "order of batches": [_digest(epoch) for epoch in epochs],
+        "dropout masks": [_digest(mask.numpy()) for mask in drawn if mask is not None],
+    }
+
+
+def method_record(method: str) -> Record:
+    """A training of 40 steps, validated after each: with every architecture, or none where the method has none."""
+    if method == "tfidf":
+        return {"": _trained(method, {})}
+    record = {}
+    for name, (save, changes) in ARCHITECTURES.items():
+        shutil.rmtree("tiny", ignore_errors=True)
+        save(Path("tiny"))
+        record[name] = _trained(method, {"model": "./tiny"} | changes)
+    return record
+
+
+def scoring_record() -> Record:
+    """Scores of logits, with two classes and with four."""
+    record = {}
+    for num_classes in (2, 4):
+        generator = np.random.default_rng(num_classes)
+        logits = generator.normal(size=(500, num_classes)).astype(np.float32)
+        labels = generator.integers(0, num_classes, 500)
+        scores = score(logits, labels, confidence_level=0.95)
+        accuracy = scores.accuracy
+        record[f"{num_classes} classes"] = {
+            "loss": scores.loss,
+            "accuracy": [accuracy.value, accuracy.low, accuracy.high],
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "f1": scores.f1,
+        }
+    return record
+
+
+def records() -> dict[str, Callable[[], Record]]:
+    """What has a record, by its file's name without ending: the room or method, and its version."""
+    training = f"training-{versions.TRAINING}"
+    return {
+        f"corpus-{versions.CORPUS}": corpus_record,
+        f"corpus-{versions.CORPUS}-sst2": sst2_record,
+        training: training_record,
+        **{
+            f"{method}-1-{training}": lambda method=method: method_record(method) for method in ("lora", "full", "head")
+        },
+        "tfidf-1": lambda: method_record("tfidf"),
+        f"scoring-{versions.SCORING}": scoring_record,
+    }
+
+
+def computed(make: Callable[[], Record]) -> Record:
+    """The record as this code makes it, in an empty folder and on one thread."""
+    with _empty_folder(), _one_thread():
+        write_params({})
+        shutil.copytree(REPOSITORY / "data/sources/reviews", paths.SOURCES / "reviews")
+        return make()
+
+
+def _rows(changes: dict[str, Any], *, sizes: tuple[int, ...]) -> Record:
+    write_params(changes)
+    prepare.main()
+    record = {path.stem: _row_digest(read_split(path)) for path in (paths.POOL, paths.VALIDATION, paths.TEST)}
+    for samples in sizes:
+        for seed in (42, 43):
+            write_params(changes | {"samples": samples, "seed": seed})
+            subsample.main()
+            record[f"{samples} rows, seed {seed}"] = _row_digest(read_split(paths.SUBSET))
+    return record
+
+
+def _row_digest(split: Split) -> Record:
+    texts = hashlib.sha256("\n".join(split.sentences).encode()).hexdigest()
+    return _digest(split.row_ids) | {"rows": len(split), "sentences": texts, "labels": _digest(split.labels)["sha256"]}
+
+
+def _digest(values: np.ndarray[Any, Any]) -> Record:
+    kept = np.ascontiguousarray(values)
+    return {
+        "sha256": hashlib.sha256(kept.astype(kept.dtype.newbyteorder("<")).tobytes()).hexdigest(),
+        "first": kept.ravel()[:SHOWN].tolist(),
+    }
+
+
+def _trained(method: str, changes: dict[str, Any]) -> Record:
+    """Fresh weights, the loss path, and the logits of the kept epoch."""
+    changes = changes | {
+        "method": method,
+        "seed": 42,
+        "train.device": "cpu",
+        "train.precision": "fp32",
+        "train.epochs": STEPS,
+        "train.max_steps": STEPS,
+        "train.patience": STEPS,
+        "train.batch_size": 8,
+        "train.lora.learning_rate": 5e-3,
+        "train.full.learning_rate": 5e-4,
+    }
+    write_params(changes)
+    write_split(paths.SUBSET, _opinions(72, seed=0))
+    write_split(paths.VALIDATION, _opinions(24, seed=1))
+    write_split(paths.TEST, _opinions(24, seed=2))
+    fresh = {} if method == "tfidf" else _fresh_weights()
+    train.main()
+    evaluate.main()
+    history = pd.read_csv(paths.HISTORY)
+    logits = pd.read_parquet(paths.TEST_PREDICTIONS).filter(like="logit_").to_numpy()
+    return {
+        "fresh weights": fresh,
+        "training loss": history["train_loss"].tolist(),
+        "validation loss": history["val_loss"].tolist(),
+        "logits": logits.tolist(),
+    }
+
+
+def _fresh_weights() -> Record:
+    classifier: Any = build(read_params("train", TrainView), LABELS)
+    trained = dict(classifier.head.named_parameters()) if hasattr(classifier, "head") else classifier.trainable()
+    joined = np.concatenate([trained[name].detach().numpy().ravel() for name in sorted(trained)])
+    return _digest(joined) | {"numbers": len(joined)}
+
+
+def _opinions(num_rows: int, *, seed: int) -> Split:
+    """Texts of one to nine words whose class is that of most of their opinions."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(num_rows) % 2
+    fillers = np.array(["a", "film", "the", "plot", "is", "very", "not"])
+    sentences = []
+    for label in labels:
+        words = [*generator.choice(fillers, size=generator.integers(0, 7)), "good" if label else "bad"]
+        sentences.append(" ".join(generator.permutation([*words, *generator.choice(["fine", "poor"], size=1)])))
+    return Split(row_ids=np.arange(num_rows), sentences=sentences, labels=labels, label_names=LABELS)
+
+
+def _write_grouped_data() -> None:
+    folder = paths.SOURCES / "grouped"
+    folder.mkdir(parents=True)
+    lines = [f"text {at} of {at % 37}\t{at // 3 % 2}\tg{at % 37}" for at in range(300)]
+    (folder / "train.tsv").write_text("\n".join(["sentence\tlabel\tauthor", *lines]) + "\n")
+    (folder / "dev.tsv").write_text("sentence\tlabel\tauthor\nnew one\t0\tx\nnew two\t1\ty\n")
+    (folder / "dataset.yaml").write_text("group: author\n")
+
+
+def _write_given_validation() -> None:
+    folder = paths.SOURCES / "given"
+    folder.mkdir(parents=True)
+    for name, start, stop in (("train", 0, 90), ("validation", 80, 110), ("test", 110, 120)):
+        lines = [f"a text with number {at // 2}\t{at // 2 % 2}" for at in range(start, stop)]
+        (folder / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
+
+
+@contextmanager
+def _empty_folder() -> Iterator[None]:
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def main() -> None:
+    """Append what has no record yet."""
+    RECORDS.mkdir(exist_ok=True)
+    for name, make in records().items():
+        file = RECORDS / f"{name}.json"
+        if file.exists():
+            sys.stdout.write(f"{name}: is recorded, and stays\n")
+        elif make is sst2_record and not SST2.is_dir():
+            sys.stdout.write(f"{name}: SST-2 is not at hand\n")
+        else:
+            file.write_text(json.dumps(computed(make), indent=1) + "\n")
+            sys.stdout.write(f"{name}: recorded\n")
+
+
+if __name__ == "__main__":
+    main()
