@@ -11,8 +11,8 @@ from tests.golden.record import RECORDS, SST2, computed, records
 
 # Exactness is for what is counted or drawn (fresh weights: on any processor with AVX2; PyTorch draws normal numbers in
 # another way without). Losses and logits after 40 AdamW steps carry the rounding of another processor's order of sums:
-# between SSE4, AVX2 and AVX-512, one thread and two, 6e-7 at most was seen on losses and 2e-6 on logits. A learning rate
-# that is off by 1 % shows as 1e-3 and more on the losses of every method and architecture, 2e-3 on the logits.
+# between SSE4, AVX2 and AVX-512, one thread and two, 6e-7 at most was seen on losses and 2e-6 on logits. A learning
+# rate that is off by 1 % shows as 1e-3 and more on the losses of every method and architecture, 2e-3 on the logits.
 LOSS_TOLERANCE = 1e-5  # nats
 LOGIT_TOLERANCE = 5e-5
 TOLERANCES = {"training loss": LOSS_TOLERANCE, "validation loss": LOSS_TOLERANCE, "logits": LOGIT_TOLERANCE}
