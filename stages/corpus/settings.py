@@ -1,28 +1,25 @@
-"""dataset.yaml, read strictly: what a data set is and where its texts and labels stand."""
+"""dataset.yaml: what a data set is and where its texts and labels stand."""
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import check
 from stages.foundation.files import read_yaml
+from stages.foundation.schema import build
 
-SPLITS = ("train", "validation", "test")
-TYPES = {
-    "text": str,
-    "label": str,
-    "group": str,
-    "label_names": list,
-    "splits": dict,
-    "repo": str,
-    "config": str,
-    "revision": str,
-    "seed": int,
-    "train_rows": int,
-    "test_rows": int,
-}
-TYPE_NAMES = {str: "text (put it into quotation marks)", list: "a list", dict: "keys and values", int: "a whole number"}
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitNames:
+    """The name of each split: a file, or what the Hub calls it."""
+
+    train: str
+    test: str
+    validation: str | None = None  # None: prepare holds one out
+
+    def given(self) -> dict[str, str]:
+        """The names by split, validation's only where there is one."""
+        return {"train": self.train, "test": self.test} | ({"validation": self.validation} if self.validation else {})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,19 +29,22 @@ class ColumnSettings:
     text: str | None = None  # None: `sentence`, else `text`
     label: str = "label"
     group: str | None = None  # rows of one group never stand on both sides of the partition
-    label_names: list[Any] | None = None  # name of each class, in the order of their indices
-    splits: dict[str, str] | None = None  # file, or the Hub's name, of train, test and perhaps validation
+    label_names: list[str | int | bool] | None = None  # name of each class, in the order of their indices
+    splits: SplitNames | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilesSettings(ColumnSettings):
-    """Kind `files`: tables in the data set's folder."""
+    """Tables in the data set's folder."""
+
+    kind: Literal["files"] = "files"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubSettings(ColumnSettings):
-    """Kind `hub`: a data set of the Hugging Face Hub."""
+    """A data set of the Hugging Face Hub."""
 
+    kind: Literal["hub"]
     repo: str  # owner/name
     config: str | None = None  # which of the repository's data sets
     revision: str | None = None  # commit, tag or branch
@@ -52,16 +52,23 @@ class HubSettings(ColumnSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhraseBankSettings:
-    """Kind `phrase_banks`: texts that the project makes up."""
+    """Texts that the project makes up."""
 
-    label_names: list[Any]
+    kind: Literal["phrase_banks"]
+    label_names: list[str]  # of class 0, negative, and class 1, positive
     seed: int  # of the corpus itself
     train_rows: int
     test_rows: int
 
+    def __post_init__(self) -> None:
+        check(len(set(self.label_names)) == 2, f"label_names must hold two names, got {self.label_names}")
+        check(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
+        for name in ("train_rows", "test_rows"):
+            rows = getattr(self, name)
+            check(rows >= 2 and rows % 2 == 0, f"{name} must be an even number of 2 or more, got {rows}")
+
 
 Settings = FilesSettings | HubSettings | PhraseBankSettings
-KINDS: dict[str, type[Settings]] = {"files": FilesSettings, "hub": HubSettings, "phrase_banks": PhraseBankSettings}
 
 
 def read_settings(folder: Path) -> Settings:
@@ -71,31 +78,4 @@ def read_settings(folder: Path) -> Settings:
         StudyError: For a key that is unknown, missing or ill-typed.
     """
     file = folder / "dataset.yaml"
-    if not file.exists():
-        return FilesSettings()
-    content = read_yaml(file)
-    kind = content.pop("kind", "files")
-    if kind not in KINDS:
-        raise StudyError(f"{file}: kind must be {', '.join(KINDS)}, got {kind!r}")
-    known = {field.name: field.default is MISSING for field in fields(KINDS[kind])}
-    for key, value in content.items():
-        if key not in known:
-            raise StudyError(f"{file}: unknown key {key} ({value!r}); kind {kind} knows {', '.join(known)}")
-        if not isinstance(value, TYPES[key]) or isinstance(value, bool):
-            raise StudyError(f"{file}: {key} must be {TYPE_NAMES[TYPES[key]]}, got {value!r}")
-    for key, is_required in known.items():
-        if is_required and key not in content:
-            raise StudyError(f"{file}: missing key {key}, which kind {kind} needs")
-    _check_splits(file, content.get("splits"))
-    return KINDS[kind](**content)
-
-
-def _check_splits(file: Path, splits: Mapping[str, Any] | None) -> None:
-    if splits is None:
-        return
-    for key, value in splits.items():
-        if key not in SPLITS or not isinstance(value, str):
-            raise StudyError(f"{file}: splits gives {', '.join(SPLITS)} a name each, got {key}: {value!r}")
-    for key in ("train", "test"):
-        if key not in splits:
-            raise StudyError(f"{file}: splits must name {key}, too")
+    return cast(Settings, build(Settings, read_yaml(file), file)) if file.exists() else FilesSettings()

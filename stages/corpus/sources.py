@@ -47,14 +47,14 @@ def read_source(name: str) -> Source:
 
 def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
     train, test = generate(folder, seed=settings.seed, train_rows=settings.train_rows, test_rows=settings.test_rows)
-    names = tuple(str(name) for name in settings.label_names)
+    names = tuple(settings.label_names)
     return Source(
         train=_split(train, names),
         test=_split(test, names),
         validation=None,
         train_groups=None,
         validation_groups=None,
-        kind="phrase_banks",
+        kind=settings.kind,
         revision="",
         synthetic=True,
         test_origin="made from phrase banks that training never sees",
@@ -73,13 +73,13 @@ def _split(rows: list[tuple[str, int]], label_names: tuple[str, ...]) -> Split:
 def _read_hub(settings: HubSettings) -> Source:
     from stages.corpus.hub import read_hub_frames  # a slow import that only this kind needs
 
-    splits = settings.splits or {}
+    splits = settings.splits.given() if settings.splits else {}
     data = read_hub_frames(settings.repo, config=settings.config, revision=settings.revision, splits=splits)
     tables = {
         name: Table(f"{settings.repo}, split {splits.get(name, name)}", frame) for name, frame in data.frames.items()
     }
     if settings.label_names is None:
-        settings = replace(settings, label_names=data.class_names.get(settings.label))
+        settings = replace(settings, label_names=[*data.class_names.get(settings.label, [])] or None)
     return _assemble(
         tables,
         settings,

@@ -20,8 +20,8 @@ def find_tables(folder: Path, settings: FilesSettings) -> tuple[dict[str, Table]
         StudyError: If a file is missing, or it is not clear which one is meant.
     """
     if settings.splits is not None:
-        tables = {split: _table(_named(folder, name)) for split, name in settings.splits.items()}
-        return tables, settings.splits["test"]
+        tables = {split: _table(_named(folder, name)) for split, name in settings.splits.given().items()}
+        return tables, settings.splits.test
     files = {name: _find(folder, name) for name in ("train", "validation")}
     if files["train"] is None:
         raise StudyError(f"{folder} has no train file; call it train with one of {', '.join(FORMATS)}")
