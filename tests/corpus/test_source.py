@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
-from stages.corpus.sources import read_source
+from stages.corpus.sources.source import read_source
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from tests.hub_server import HubServer, use_hub
@@ -316,8 +316,8 @@ class TestHub:
 
 def test_reading_imports_neither_torch_nor_datasets_unless_the_hub_is_asked(repository):
     command = (
-        "import json, sys\nimport stages.corpus.sources\nbefore = 'datasets' in sys.modules\n"
-        "import stages.corpus.hub\nprint(json.dumps([before, 'torch' in sys.modules]))"
+        "import json, sys\nimport stages.corpus.sources.source\nbefore = 'datasets' in sys.modules\n"
+        "import stages.corpus.sources.hub_tables\nprint(json.dumps([before, 'torch' in sys.modules]))"
     )
     answer = subprocess.run([sys.executable, "-c", command], cwd=repository, capture_output=True, text=True, check=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.corpus.settings import ColumnSettings
+from stages.corpus.sources.settings import ColumnSettings
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 
