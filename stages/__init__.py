@@ -13,8 +13,9 @@ The folders are rooms with one job each; imports run downwards only:
     study      many experiments -> one answer; asks DVC for cells and trains nothing itself   (dvc)
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
     engine     tokens, model, training loop, prediction      (torch, transformers, peft)
-    corpus     sources, cleaning, partition, leaks, subsets  (numpy, pandas; datasets for the Hub)
+    corpus     sources, cleaning, overlap, partition, subsets (numpy, pandas; datasets for the Hub)
     statistics many predictions -> intervals, tests, curves  (numpy, scipy; no stage of an experiment needs it)
     scoring    predictions -> numbers and intervals          (numpy, scipy)
-    foundation params, paths, files, splits, Hub, errors     (numpy, pandas, ruamel.yaml, huggingface_hub)
+    hub        pinned snapshots of the Hugging Face Hub      (huggingface_hub)
+    foundation schema, params, paths, files, splits, errors  (numpy, pandas, ruamel.yaml)
 """

@@ -54,10 +54,10 @@ def main() -> None:
     write_json(paths.LEARNING_CURVE_PLOT, [learning_curve_point(scores["test"], train_rows)])
     write_json(paths.COST_METRICS, read_json(paths.COST))
     write_text(paths.HISTORY_PLOT, paths.HISTORY.read_text(encoding="utf-8"))
-    accuracy = scores["test"].accuracy
+    test, accuracy = scores["test"], scores["test"].accuracy
     say(
         f"test accuracy {accuracy.value:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}] "
-        f"on {accuracy.num_examples:,} rows, after {train_rows:,} training rows"
+        f"on {test.num_examples:,} rows, after {train_rows:,} training rows"
     )
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from stages.corpus.cleaning import Cleaning, clean
-from stages.corpus.leaks import leak_table
+from stages.corpus.overlap import overlap_table
 from stages.corpus.params import PrepareView
 from stages.corpus.partition import Partition, partition
-from stages.corpus.source import Source
-from stages.corpus.sources import read_source
+from stages.corpus.sources.source import Source, read_source
 from stages.foundation import paths
 from stages.foundation.files import write_json
 from stages.foundation.log import say
@@ -24,23 +23,23 @@ from stages.foundation.stage import run_stage
 
 
 def main() -> None:
-    """Read, clean, hold out validation rows, and measure what leaks."""
+    """Read, clean, hold out validation rows, and measure the overlap."""
     params = read_params("prepare", PrepareView)
     source, cleaning, val_dropped = clean(read_source(params.dataset))
     parts = partition(source, params.prepare)
     held_out = {"val": parts.validation, "test": source.test}
-    leaks = leak_table(held_out, parts.pool, "pool")
+    overlap = overlap_table(held_out, parts.pool, "pool")
 
     write_split(paths.POOL, parts.pool)
     write_split(paths.VALIDATION, parts.validation)
     write_split(paths.TEST, source.test)
     write_json(paths.DATA_CARD, describe(params, source, parts))
     counts = count_rows(cleaning, parts) | {"val_rows_dropped": val_dropped}
-    write_json(paths.POOL_METRICS, counts | leaks)
+    write_json(paths.POOL_METRICS, counts | overlap)
     say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
     say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")
     for name, origin in (("val", parts.validation_origin), ("test", source.test_origin)):
-        say(f"{name}: {len(held_out[name]):,} rows, {origin}; {leaks[f'pool_{name}_any']:,} overlap with the pool")
+        say(f"{name}: {len(held_out[name]):,} rows, {origin}; {overlap[f'pool_{name}_any']:,} overlap with the pool")
 
 
 def describe(params: PrepareView, source: Source, parts: Partition) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Draw and tell one experiment.
 
 Reads   metrics/, plots/history.csv, data/prepared/, data/predictions/
-Writes  plots/loss.pdf, plots/acc.pdf, plots/confusion.png, plots/report.html; and, for this machine only,
-        the page that lets `dvc plots` draw without a network
+Writes  plots/loss.pdf, plots/acc.pdf, plots/confusion.png, plots/report.html; and plots/vega.js, the same for every
+        experiment, with which `dvc plots` draws without a network
 """
 
 from stages.foundation import paths
@@ -12,7 +12,7 @@ from stages.foundation.stage import run_stage
 from stages.reporting.confusion import draw_confusion
 from stages.reporting.curves import draw_accuracy, draw_loss
 from stages.reporting.params import ReportView
-from stages.reporting.plots_page import main_repository, write_plots_page
+from stages.reporting.plots_page import write_plot_scripts
 from stages.reporting.report_page import report_page
 from stages.reporting.results import read_results
 from stages.reporting.style import save_figure
@@ -38,7 +38,7 @@ def main() -> None:
     save_figure(paths.CONFUSION_FIGURE, figures["confusion"])
     page = report_page(params, results, confusion=confusion, mistakes=mistakes, figures=figures)
     write_text(paths.REPORT_PAGE, page)
-    write_plots_page(main_repository())
+    write_plot_scripts()
 
 
 if __name__ == "__main__":

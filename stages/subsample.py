@@ -5,7 +5,7 @@ Writes  data/subset/train.parquet, the beginning of every larger subset of the s
         metrics/subset.json: how far validation and test are met in it
 """
 
-from stages.corpus.leaks import leak_table
+from stages.corpus.overlap import overlap_table
 from stages.corpus.params import SubsampleView
 from stages.corpus.subsets import nested_subset
 from stages.foundation import paths
@@ -17,7 +17,7 @@ from stages.foundation.stage import run_stage
 
 
 def main() -> None:
-    """Draw the subset, and measure what leaks into it."""
+    """Draw the subset, and measure its overlap with the others."""
     params = read_params("subsample", SubsampleView)
     pool, validation, test = read_split(paths.POOL), read_split(paths.VALIDATION), read_split(paths.TEST)
     rows = nested_subset(
@@ -26,10 +26,10 @@ def main() -> None:
     subset = pool.take(rows)
 
     write_split(paths.SUBSET, subset)
-    leaks = leak_table({"val": validation, "test": test}, subset, "subset")
-    write_json(paths.SUBSET_METRICS, leaks)
+    overlap = overlap_table({"val": validation, "test": test}, subset, "subset")
+    write_json(paths.SUBSET_METRICS, overlap)
     say(f"{len(subset):,} of {len(pool):,} rows, {params.subsample.class_ratio} class ratio, seed {params.seed}")
-    say(f"{leaks['subset_val_any']:,} validation and {leaks['subset_test_any']:,} test rows overlap with them")
+    say(f"{overlap['subset_val_any']:,} validation and {overlap['subset_test_any']:,} test rows overlap with them")
 
 
 if __name__ == "__main__":

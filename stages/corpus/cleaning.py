@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.corpus.source import Source
+from stages.corpus.sources.source import Source
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.corpus.overlap import WordRows, occurrences, read_words
 from stages.corpus.params import PrepareParams
-from stages.corpus.source import Source
-from stages.corpus.spans import WordRows, occurrences, read_words
+from stages.corpus.sources.source import Source
 from stages.foundation.errors import StudyError, check_param
 from stages.foundation.split import Split
 

@@ -15,7 +15,7 @@ from transformers import CONFIG_MAPPING
 
 from stages.engine.params import BaseModelParams
 from stages.foundation.errors import StudyError
-from stages.foundation.hub import fetch_snapshot
+from stages.hub.snapshot import fetch_snapshot
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

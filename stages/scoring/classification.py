@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from stages.foundation.estimate import Estimate
+from stages.foundation.interval import Interval
 from stages.scoring.intervals import wilson
 
 
@@ -14,8 +14,9 @@ from stages.scoring.intervals import wilson
 class Scores:
     """How well N rows were classified."""
 
+    num_examples: int  # N
     loss: float  # mean negative log-likelihood, nats
-    accuracy: Estimate  # fraction, with Wilson interval
+    accuracy: Interval  # fraction, with Wilson's interval
     precision: float  # fraction; of class 1 where there are two, else the mean over classes
     recall: float  # fraction, likewise
     f1: float  # fraction, likewise
@@ -41,6 +42,7 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64], *, confidence_
     f1 = _ratio(2 * hits, counts.sum(axis=0) + counts.sum(axis=1))
     rated = slice(1, 2) if logits.shape[1] == 2 else slice(None)
     return Scores(
+        num_examples=len(labels),
         loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
         accuracy=wilson(int(hits.sum()), len(labels), confidence_level),
         precision=float(precision[rated].mean()),

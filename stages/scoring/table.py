@@ -17,7 +17,7 @@ def score_table(scores: Mapping[str, Scores], train_rows: int) -> dict[str, int 
             f"{split}_loss": score.loss,
             f"{split}_precision": score.precision,
             f"{split}_recall": score.recall,
-            f"{split}_rows": score.accuracy.num_examples,
+            f"{split}_rows": score.num_examples,
         }
     return table
 

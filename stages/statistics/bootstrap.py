@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.foundation.interval import Interval
 from stages.scoring.intervals import wilson
-from stages.statistics.interval import Interval
 from stages.statistics.paired import count_pairs, mcnemar, tango_interval
 
 Floats = NDArray[np.float64]
@@ -42,8 +42,7 @@ def two_way_bootstrap(
         num_resamples: Draws.
     """
     if len(hits) == 1:
-        share = wilson(int(hits.sum()), hits.shape[1], confidence_level)
-        return Interval(value=share.value, low=share.low, high=share.high, confidence_level=confidence_level)
+        return wilson(int(hits.sum()), hits.shape[1], confidence_level)
     values, generator = hits.astype(np.int64), np.random.default_rng(seed)
     rows = _row_deviations(values, (0, 1), generator, num_resamples)
     seeds = _seed_deviations(seed_variance(values), len(hits), generator, num_resamples)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from stages.statistics.interval import Interval
+from stages.foundation.interval import Interval
 
 TEMPERATURES = (0.05, 20.0)  # a classifier beyond them is broken rather than miscalibrated
 NUM_RESAMPLES = 500

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.foundation.errors import StudyError
+from stages.foundation.interval import Interval
 from stages.statistics.bootstrap import resample_columns
-from stages.statistics.interval import Interval
 
 Floats = NDArray[np.float64]
 

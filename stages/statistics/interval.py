@@ -1,13 +1,5 @@
-"""A number between two ends."""
+"""A number between two ends, under the name that the rooms above know."""
 
-from dataclasses import dataclass
+from stages.foundation.interval import Interval
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A number with its confidence interval; of a difference it may lie below 0."""
-
-    value: float
-    low: float
-    high: float
-    confidence_level: float  # e.g. 0.95
+__all__ = ["Interval"]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from stages.foundation.interval import Interval
 from stages.statistics.bootstrap import seed_variance, two_way_difference
-from stages.statistics.interval import Interval
 from stages.statistics.power import rows_for_margin
 
 MOST_SEEDS = 1000  # more are never named

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import binomtest
 
-from stages.statistics.interval import Interval
+from stages.foundation.interval import Interval
 
 STEP_ASIDE = 1e-9  # with an empty table the score equation has a second root, at the observed difference itself
 

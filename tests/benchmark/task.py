@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from stages.corpus.readers import read_table
+from stages.corpus.sources.file_tables import read_table
 from stages.engine.params import TrainParams, TrainView
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.corpus.source import Source
+from stages.corpus.sources.source import Source
 from stages.foundation.split import Split
 
 

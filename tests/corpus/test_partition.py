@@ -6,10 +6,10 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from stages.corpus.cleaning import clean
-from stages.corpus.leaks import measure_leaks
+from stages.corpus.overlap import measure_overlap
 from stages.corpus.params import PrepareParams
 from stages.corpus.partition import partition
-from stages.corpus.sources import read_source
+from stages.corpus.sources.source import read_source
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError, StudyError
 from tests.corpus.making import make_source, occurs_in
@@ -204,7 +204,7 @@ def test_sst2_has_the_rows_that_are_known_of_it(sst2):
 def test_a_grouped_sst2_does_not_leak_and_leaves_56_000_balanced_rows(sst2, seed):
     source, *_ = sst2
     parts = partition(source, params(1000, seed=seed))
-    leaks = measure_leaks([parts.validation], parts.pool)[0]
+    leaks = measure_overlap([parts.validation], parts.pool)[0]
 
     assert (leaks.equal, leaks.part_of, leaks.contains) == (0, 0, 0)
     assert np.bincount(parts.validation.labels).tolist() == [500, 500]
@@ -216,4 +216,4 @@ def test_a_random_carve_of_sst2_leaks_nearly_all_validation_rows(sst2):
     source, *_ = sst2
     parts = partition(source, params(1000, "random"))
 
-    assert measure_leaks([parts.validation], parts.pool)[0].any > 980
+    assert measure_overlap([parts.validation], parts.pool)[0].any > 980

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from stages.corpus.banks import all_frames, read_banks, vocabulary
-from stages.corpus.phrase_banks import Writer, generate
+from stages.corpus.sources.phrase_banks import all_frames, read_banks, vocabulary
+from stages.corpus.sources.synthetic import Writer, generate
 from stages.foundation.errors import StudyError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,7 +177,7 @@ def test_counting_words_of_praise_and_blame_is_far_from_enough(test):
 def test_equal_arguments_make_equal_rows_in_another_process_with_another_hash_seed():
     expected = hashlib.sha256(repr(generate(FOLDER, **FEW)).encode()).hexdigest()
     program = (
-        "import hashlib; from pathlib import Path; from stages.corpus.phrase_banks import generate;"
+        "import hashlib; from pathlib import Path; from stages.corpus.sources.synthetic import generate;"
         f"print(hashlib.sha256(repr(generate(Path({str(FOLDER)!r}), **{FEW!r})).encode()).hexdigest())"
     )
     for hash_seed in ("1", "2"):

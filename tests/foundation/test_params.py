@@ -130,7 +130,7 @@ def test_a_value_of_another_shape_is_refused_by_name(write, section):
 def test_a_list_item_of_another_kind_is_named_by_its_place(write):
     write(train="{rate: 1, kind: a, names: [query, 5], table: {one: 1}}")
 
-    assert complaint() == "params.yaml: train.names[1] must be text, got 5"
+    assert complaint() == "params.yaml: train.names[1] must be text, got 5; put it into quotation marks"
 
 
 def test_a_key_that_the_stage_does_not_declare_cannot_be_read(write):

@@ -13,12 +13,19 @@ from tests.reporting.page import words
 FILES = (paths.LOSS_FIGURE, paths.ACCURACY_FIGURE, paths.CONFUSION_FIGURE, paths.REPORT_PAGE)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_bundle():
+    """Scripts that take no time to bundle."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stages.reporting.plots_page.vl_convert.javascript_bundle", lambda snippet, **_: snippet)
+        yield
+
+
 @pytest.fixture(scope="module")
 def usual_page(tmp_path_factory):
     """The page of an experiment with nothing special about it; drawing takes a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("usual"))
-        patch.delenv("DVC_ROOT", raising=False)
         write_experiment(num_wrong=6)
         report.main()
         return paths.REPORT_PAGE.read_text(encoding="utf-8")

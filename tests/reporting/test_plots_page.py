@@ -6,130 +6,103 @@ from pathlib import Path
 
 import pytest
 
+from stages.foundation import paths
+from stages.foundation.files import read_yaml
 from stages.reporting import plots_page
-from stages.reporting.plots_page import main_repository, write_plots_page
+from stages.reporting.plots_page import write_plot_scripts
 from tests.reporting.browser import needs_chromium, visit
 from tests.reporting.finished_experiment import write_dvc_plots
 
 ROOT = Path(__file__).parents[2]
-SETTING = "html_template = plots/page.html"
 
 
-@pytest.fixture(scope="module")
-def real_page(tmp_path_factory):
-    """The page as it is built; building takes seconds."""
-    repository = tmp_path_factory.mktemp("repository")
-    (repository / ".dvc").mkdir()
-    write_plots_page(repository)
-    return repository / ".dvc" / "plots" / "page.html"
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """A DVC folder, and scripts that take no time to bundle."""
-    monkeypatch.setattr(plots_page.vl_convert, "javascript_bundle", lambda snippet, **_: snippet)
-    (tmp_path / ".dvc").mkdir()
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def dvc(*words, cwd):
+@pytest.fixture
+def quick_bundle(monkeypatch):
+    """Scripts that take no time to bundle."""
+    monkeypatch.setattr(plots_page.vl_convert, "javascript_bundle", lambda snippet, **_: snippet)
+
+
+@pytest.fixture
+def checkout(workspace):
+    """What a clone has of the pipeline and of DVC's settings, and the figures of a finished experiment."""
+    settings = workspace / ".dvc"
+    settings.mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", settings)
+    (settings / "config.local").write_text("[core]\n    no_scm = true\n")
+    shutil.copytree(ROOT / ".dvc" / "plots", settings / "plots")
+    for name in (paths.PIPELINE, paths.PARAMS):
+        shutil.copy(ROOT / name, workspace)
+    write_dvc_plots()
+    shutil.copy(ROOT / "plots" / "study_curve.csv", workspace / "plots")
+    return workspace
+
+
+def show(cwd):
+    """The page that `dvc plots show` writes, as a browser without a network sees it."""
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
-    command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-m", "dvc", "plots", "show"]
+    shown = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "failed to load" not in shown.stderr
+    return visit(cwd / "dvc_plots" / "index.html", width=1280, scratch=cwd / "dvc_plots")
 
 
-def test_the_page_has_a_place_for_the_plots_and_none_for_scripts_from_elsewhere(real_page):
-    page = real_page.read_text(encoding="utf-8")
-    assert page.count("{plot_divs}") == 1
-    assert "{scripts}" not in page
-    assert "<script src" not in page
-    assert "window.vegaEmbed" in page
+@pytest.mark.usefixtures("quick_bundle")
+def test_nothing_is_written_twice():
+    write_plot_scripts()
+    before = paths.PLOT_SCRIPTS.stat().st_mtime_ns
+    write_plot_scripts()
+    assert paths.PLOT_SCRIPTS.stat().st_mtime_ns == before
 
 
-def test_the_setting_is_added_to_a_fresh_repository(repository):
-    write_plots_page(repository)
-    assert (repository / ".dvc" / "config.local").read_text() == f"[plots]\n    {SETTING}\n"
-
-
-def test_other_settings_stay_as_they_are(repository):
-    config = repository / ".dvc" / "config.local"
-    mine = (
-        "['remote \"mine\"']\n    url = s3://bucket  # mine\n[plots]\n    auto_open = false\n[core]\n    remote = mine"
-    )
-    config.write_text(mine)
-    write_plots_page(repository)
-    assert config.read_text().replace(f"    {SETTING}\n", "") == mine
-    assert f"[plots]\n    {SETTING}\n    auto_open" in config.read_text()
-
-
-def test_a_file_that_ends_without_a_line_end_is_not_garbled(repository):
-    config = repository / ".dvc" / "config.local"
-    config.write_text("[core]\n    remote = mine")
-    write_plots_page(repository)
-    assert config.read_text() == f"[core]\n    remote = mine\n[plots]\n    {SETTING}\n"
-
-
-def test_a_template_that_a_person_chose_is_kept(repository):
-    config = repository / ".dvc" / "config.local"
-    config.write_text("[plots]\n    html_template = mine.html\n")
-    write_plots_page(repository)
-    assert config.read_text() == "[plots]\n    html_template = mine.html\n"
-
-
-def test_nothing_is_written_twice(repository):
-    write_plots_page(repository)
-    written = [repository / ".dvc" / "config.local", repository / ".dvc" / "plots" / "page.html"]
-    before = [file.stat().st_mtime_ns for file in written]
-    write_plots_page(repository)
-    assert [file.stat().st_mtime_ns for file in written] == before
-
-
-def test_a_page_of_another_version_is_replaced(repository, monkeypatch):
-    write_plots_page(repository)
+@pytest.mark.usefixtures("quick_bundle")
+def test_scripts_of_another_version_are_replaced(monkeypatch):
+    write_plot_scripts()
     monkeypatch.setattr(plots_page, "version", lambda _: "99")
-    write_plots_page(repository)
-    assert "vl-convert 99" in (repository / ".dvc" / "plots" / "page.html").read_text()
+    write_plot_scripts()
+    assert paths.PLOT_SCRIPTS.read_text().startswith("/* vl-convert 99, ")
 
 
-def test_where_there_is_no_dvc_nothing_is_written(tmp_path):
-    write_plots_page(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.usefixtures("quick_bundle")
+def test_nothing_else_is_touched(checkout):
+    before = {file: file.read_bytes() for file in checkout.rglob("*") if file.is_file()}
+    write_plot_scripts()
+    after = {file: file.read_bytes() for file in checkout.rglob("*") if file.is_file()}
+    assert after.pop(checkout / paths.PLOT_SCRIPTS)
+    assert after == before
 
 
-def test_in_a_temporary_copy_the_persons_own_repository_is_meant(monkeypatch):
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert main_repository() == Path()
-    monkeypatch.setenv("DVC_ROOT", "/somewhere/else")
-    assert main_repository() == Path("/somewhere/else")
-
-
-def test_neither_page_nor_setting_is_for_git():
-    ignored = (ROOT / ".dvc" / ".gitignore").read_text().split()
-    assert {"/config.local", "/plots/page.html"} <= set(ignored)
+def test_the_scripts_are_an_output_of_report_that_dvc_keeps_and_git_does_not():
+    outs = read_yaml(ROOT / paths.PIPELINE)["stages"]["report"]["outs"]
+    ignored = (ROOT / "plots" / ".gitignore").read_text().split()
+    assert {str(paths.PLOT_SCRIPTS): {"persist": True}} in outs
+    assert f"/{paths.PLOT_SCRIPTS.name}" in ignored
 
 
 @pytest.mark.browser
 @needs_chromium
-def test_dvc_draws_every_figure_of_the_pipeline_with_the_network_off(real_page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    settings = tmp_path / ".dvc"
-    settings.mkdir()
-    (settings / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
-    shutil.copytree(ROOT / ".dvc" / "plots", settings / "plots", ignore=shutil.ignore_patterns("page.html"))
-    shutil.copy(real_page, settings / "plots" / "page.html")
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
-    write_plots_page(tmp_path)
-    write_dvc_plots()
-    shutil.copy(ROOT / "plots" / "study_curve.csv", tmp_path / "plots")
+def test_dvc_draws_every_figure_of_the_pipeline_with_the_network_off(checkout):
+    write_plot_scripts()
 
-    shown = dvc("plots", "show", cwd=tmp_path)
+    page = show(checkout)
 
-    assert shown.returncode == 0, shown.stderr
-    assert "failed to load" not in shown.stderr
-    page = visit(tmp_path / "dvc_plots" / "index.html", width=1280, scratch=tmp_path)
     # DVC's and our templates name Vega-Lite 5, the bundle runs it on Vega 6, and says so.
     assert [complaint for complaint in page.complaints if "current version is" not in complaint] == []
     assert page.requests == []
     assert page.figures == 6  # loss, accuracy, learning rate, confusion matrix, learning curve, the study's
     assert page.content_width <= page.width
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_without_scripts_the_page_asks_for_dvcs_own_and_says_what_to_do_where_there_is_no_network(checkout):
+    page = show(checkout)
+
+    assert any(request.startswith("https://") for request in page.requests)
+    assert "run python -m stages.reporting.plots_page or dvc repro, then load this page again" in page.text

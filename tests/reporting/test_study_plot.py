@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.reporting.plots_page import write_plots_page
+from stages.reporting.plots_page import write_plot_scripts
 from tests.reporting.browser import needs_chromium, visit
 from tests.reporting.study_findings import study
 
@@ -47,21 +47,24 @@ def test_methods_are_told_by_colour_and_shape_and_dash():
 
 @pytest.mark.browser
 @needs_chromium
-def test_dvc_draws_the_curves_of_the_study_with_the_network_off(tmp_path):
+def test_dvc_draws_the_curves_of_the_study_with_the_network_off(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     settings = tmp_path / ".dvc"
     (settings / "plots").mkdir(parents=True)
     (tmp_path / "plots").mkdir()
-    (settings / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    shutil.copy(ROOT / ".dvc" / "config", settings)
+    (settings / "config.local").write_text("[core]\n    no_scm = true\n")
     shutil.copy(TEMPLATE, settings / "plots")
+    shutil.copy(ROOT / ".dvc" / "plots" / "page.html", settings / "plots")
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
     (tmp_path / "plots" / "study_curve.csv").write_text(table())
-    write_plots_page(tmp_path)
+    write_plot_scripts()
 
     command = [sys.executable, "-m", "dvc", "plots", "show"]
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=True)
 
-    page = visit(tmp_path / "dvc_plots" / "index.html", width=1366, scratch=tmp_path)
+    page = visit(tmp_path / "dvc_plots" / "index.html", width=1366, scratch=tmp_path / "dvc_plots")
     assert [complaint for complaint in page.complaints if "current version is" not in complaint] == []
     assert page.requests == []
     assert page.figures == 1

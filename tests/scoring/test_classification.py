@@ -16,7 +16,7 @@ def test_two_classes_worked_by_hand():
     right, wrong = np.log(1 + np.exp(-1)), np.log(1 + np.exp(1))
     assert scores.loss == pytest.approx((right + wrong) / 2)
     assert scores.accuracy.value == scores.precision == scores.recall == scores.f1 == 0.5
-    assert scores.accuracy.num_examples == 4
+    assert scores.num_examples == 4
 
 
 def test_a_class_that_is_never_predicted_counts_as_zero():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.corpus.hub import read_hub_frames
+from stages.corpus.sources.hub_tables import read_hub_frames
 from stages.foundation.errors import StudyError
 from tests.hub_server import HubServer, use_hub
 
@@ -213,7 +213,7 @@ def test_a_data_set_that_does_not_exist_is_one_clear_line():
 
 def test_a_fresh_process_reads_through_hf_endpoint_and_never_imports_torch(hub, tmp_path):
     program = (
-        "import sys; from stages.corpus.hub import read_hub_frames\n"
+        "import sys; from stages.corpus.sources.hub_tables import read_hub_frames\n"
         f"data = read_hub_frames({REPO!r}, config='sst2', revision={PINNED!r}, splits={{}})\n"
         "print(data.frames['train']['sentence'][0], 'torch' in sys.modules, 'transformers' in sys.modules)"
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from huggingface_hub import DatasetCard
 
 from stages.foundation.errors import StudyError
-from stages.foundation.hub import fetch_snapshot, innermost_reason
+from stages.hub.snapshot import fetch_snapshot, innermost_reason
 
 CARD = "README.md"
 DATA_FILES = ["*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl"]  # no scripts, whatever the repository holds

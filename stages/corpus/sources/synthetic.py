@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.corpus.banks import Banks, Frame, Slot, read_banks
+from stages.corpus.sources.phrase_banks import Banks, Frame, Slot, read_banks
 from stages.foundation.errors import StudyError
 
 PLURAL_SHARE = 0.35  # of the subjects that can be either

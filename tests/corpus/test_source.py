@@ -5,13 +5,14 @@ import sys
 import pandas as pd
 import pytest
 
-from stages.corpus.sources import read_source
+from stages.corpus.sources.source import read_source
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from tests.hub_server import HubServer, use_hub
 
 TRAIN = "sentence\tlabel\nso good\t1\nbad\t0\nfine\t1\n"
 DEV = "sentence\tlabel\nnice\t1\n"
+BANKS = "kind: phrase_banks\nlabel_names: [no, yes]\ntrain_rows: 70\ntest_rows: 8\n"
 GLUE_TEST = "index\tsentence\n0\tsecret\n"
 
 
@@ -208,13 +209,30 @@ def test_a_missing_text_is_an_empty_one():
             },
             "train.jsonl, line 2 has no group in column by",
         ),
-        ({"dataset.yaml": "kind: magic"}, "dataset.yaml: kind must be files, hub, phrase_banks, got 'magic'"),
+        ({"dataset.yaml": "kind: magic"}, "dataset.yaml: kind must be files or hub or phrase_banks, got 'magic'"),
         ({"dataset.yaml": "txet: a"}, "dataset.yaml: unknown key txet ('a'); kind files knows text, label, group"),
         ({"dataset.yaml": "kind: hub\nconfig: a"}, "dataset.yaml: missing key repo, which kind hub needs"),
         ({"dataset.yaml": "label_names: yes, no"}, "dataset.yaml: label_names must be a list, got 'yes, no'"),
-        ({"dataset.yaml": "kind: hub\nrepo: a/b\nrevision: 123"}, "dataset.yaml: revision must be text (put it into"),
-        ({"dataset.yaml": "splits: {train: a.tsv, dev: b.tsv}"}, "dataset.yaml: splits gives"),
-        ({"dataset.yaml": "splits: {train: a.tsv}"}, "dataset.yaml: splits must name test, too"),
+        (
+            {"dataset.yaml": "kind: hub\nrepo: a/b\nrevision: 123"},
+            "dataset.yaml: revision must be text, got 123; put it",
+        ),
+        (
+            {"dataset.yaml": "splits: {train: a.tsv, dev: b.tsv}"},
+            "dataset.yaml: unknown key splits.dev ('b.tsv'); splits knows train, test, validation",
+        ),
+        ({"dataset.yaml": "splits: {train: a.tsv}"}, "dataset.yaml: missing key splits.test"),
+        ({"dataset.yaml": "splits: {train: 1, test: b.tsv}"}, "dataset.yaml: splits.train must be text, got 1"),
+        ({"dataset.yaml": "splits: a.tsv"}, "dataset.yaml: splits must be a section with keys, got 'a.tsv'"),
+        ({"dataset.yaml": "label_names: [no, {yes: 1}]"}, "dataset.yaml: label_names[1] must be text or a whole"),
+        (
+            {"dataset.yaml": "kind: phrase_banks"},
+            "dataset.yaml: missing key label_names, which kind phrase_banks needs",
+        ),
+        ({"dataset.yaml": BANKS + "seed: -1"}, "dataset.yaml: seed must be 0 or more, got -1"),
+        ({"dataset.yaml": BANKS + "seed: 0.5"}, "dataset.yaml: seed must be a whole number, got 0.5"),
+        ({"dataset.yaml": BANKS.replace("70", "7") + "seed: 0"}, "dataset.yaml: train_rows must be an even number"),
+        ({"dataset.yaml": BANKS.replace("no, yes", "no") + "seed: 0"}, "dataset.yaml: label_names must hold two"),
         (
             {"dataset.yaml": "splits: {train: ../a.tsv, test: b.tsv}", "b.tsv": DEV},
             "FOLDER: splits must name files in this folder, got ../a.tsv",
@@ -298,8 +316,8 @@ class TestHub:
 
 def test_reading_imports_neither_torch_nor_datasets_unless_the_hub_is_asked(repository):
     command = (
-        "import json, sys\nimport stages.corpus.sources\nbefore = 'datasets' in sys.modules\n"
-        "import stages.corpus.hub\nprint(json.dumps([before, 'torch' in sys.modules]))"
+        "import json, sys\nimport stages.corpus.sources.source\nbefore = 'datasets' in sys.modules\n"
+        "import stages.corpus.sources.hub_tables\nprint(json.dumps([before, 'torch' in sys.modules]))"
     )
     answer = subprocess.run([sys.executable, "-c", command], cwd=repository, capture_output=True, text=True, check=True)
 

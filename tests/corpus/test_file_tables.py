@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.corpus.readers import read_table
+from stages.corpus.sources.file_tables import read_table
 from stages.foundation.errors import StudyError
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -1,7 +1,7 @@
 """From tables to labelled texts: find the columns, number the classes, name the row that is at fault."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.corpus.settings import ColumnSettings
+from stages.corpus.sources.settings import ColumnSettings
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 
@@ -123,7 +123,9 @@ def _spell(label: Any) -> str:
     return str(label).strip() if isinstance(label, int | str) else ""
 
 
-def _number_classes(found: set[str], given: list[Any] | None) -> tuple[tuple[str, ...], dict[str, int]]:
+def _number_classes(
+    found: set[str], given: Sequence[str | int | bool] | None
+) -> tuple[tuple[str, ...], dict[str, int]]:
     """Names of the classes, and the class index of each label as it is written in the data.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.foundation.errors import StudyError
-from stages.foundation.hub import fetch_snapshot
+from stages.hub.snapshot import fetch_snapshot
 from tests.hub_server import HubServer, use_hub
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -85,7 +85,7 @@ def test_a_refused_connection_names_the_host_and_what_needs_no_network(hub):
 
 @pytest.mark.usefixtures("hub")
 def test_a_silent_server_is_given_up(monkeypatch, tmp_path):
-    monkeypatch.setattr("stages.foundation.hub.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("stages.hub.snapshot.ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         # huggingface_hub asks who is calling first and has a limit of its own for that
         monkeypatch.setattr("huggingface_hub.utils._detect_agent._REGISTRY_FETCH_TIMEOUT", 0.2)
@@ -143,7 +143,7 @@ def test_offline_mode_uses_the_cache_and_says_when_it_is_empty(hub, monkeypatch)
 
 def test_a_fresh_process_follows_hf_endpoint_hf_home_and_hf_hub_offline(hub, tmp_path):
     program = (
-        "from stages.foundation.hub import fetch_snapshot\n"
+        "from stages.hub.snapshot import fetch_snapshot\n"
         "from stages.foundation.errors import StudyError\n"
         f"try: print(fetch_snapshot('model', 'owner/name', {OLD!r}, ['*.txt']).commit)\n"
         "except StudyError as error: print(error)"

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.corpus import spans
-from stages.corpus.spans import occurrences, read_words
-from tests.corpus.making import occurs_in
+from stages.corpus import overlap
+from stages.corpus.overlap import Overlap, measure_overlap, occurrences, overlap_table, read_words
+from tests.corpus.making import make_split, occurs_in
 
 LENGTHS = st.one_of(st.integers(0, 5), st.sampled_from([7, 8, 9, 15, 16, 17, 33]))
 TEXTS = LENGTHS.flatmap(lambda length: st.lists(st.sampled_from("abA"), min_size=length, max_size=length)).map(" ".join)
@@ -31,7 +31,7 @@ MANY_TEXTS = st.lists(TEXTS, max_size=12)
 @settings(deadline=None, max_examples=300)
 def test_exactly_the_pairs_of_the_definition_are_found(needles, haystack, block):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spans, "WORDS_AT_ONCE", block)
+        patch.setattr(overlap, "WORDS_AT_ONCE", block)
         assert pairs(needles, haystack) == pairs_by_definition(needles, haystack)
 
 
@@ -78,6 +78,57 @@ def test_equal_texts_know_the_first_of_them():
 def test_many_texts_are_read_in_blocks(monkeypatch):
     texts = [f"word{row} of {row}" for row in range(50)]
     whole = read_words(texts)
-    monkeypatch.setattr(spans, "TEXTS_AT_ONCE", 7)
+    monkeypatch.setattr(overlap, "TEXTS_AT_ONCE", 7)
 
     assert read_words(texts).words.tolist() == whole.words.tolist()
+
+
+WORDS = st.lists(st.sampled_from("abC"), max_size=6).map(" ".join)
+
+
+def overlaps(texts, training):
+    return measure_overlap([make_split([(text, 0) for text in texts])], make_split([(text, 0) for text in training]))[0]
+
+
+def overlaps_by_definition(texts, training):
+    def words(text):
+        return text.casefold().split()
+
+    equal = [any(words(text) and words(text) == words(other) for other in training) for text in texts]
+    part_of = [any(occurs_in(text, o) and len(words(o)) > len(words(text)) for o in training) for text in texts]
+    contains = [any(occurs_in(o, text) and 3 <= len(words(o)) < len(words(text)) for o in training) for text in texts]
+    rows = list(zip(equal, part_of, contains, strict=True))
+    return Overlap(equal=sum(equal), part_of=sum(part_of), contains=sum(contains), any=sum(map(any, rows)))
+
+
+@given(texts=st.lists(WORDS, max_size=10), training=st.lists(WORDS, min_size=1, max_size=10))
+@settings(deadline=None, max_examples=300)
+def test_overlaps_are_those_of_the_definition(texts, training):
+    assert overlaps(texts, training) == overlaps_by_definition(texts, training)
+
+
+def test_a_training_text_of_two_words_is_no_overlap():
+    assert overlaps(["what a film this is"], ["a film"]).any == 0
+    assert overlaps(["what a film this is"], ["a film this"]).contains == 1
+
+
+def test_a_row_may_count_as_several_overlaps_but_once_as_any():
+    found = overlaps(["one two three four"], ["one two three four", "one two three", "zero one two three four"])
+
+    assert found == Overlap(equal=1, part_of=1, contains=1, any=1)
+
+
+def test_every_split_is_counted_by_itself():
+    splits = {"val": make_split([("new", 0), ("seen", 1)]), "test": make_split([("seen", 0)] * 3)}
+    table = overlap_table(splits, make_split([("seen before", 0), ("seen", 1)]), "pool")
+
+    assert table == {
+        "pool_val_equal": 1,
+        "pool_val_part_of": 1,
+        "pool_val_contains": 0,
+        "pool_val_any": 1,
+        "pool_test_equal": 3,
+        "pool_test_part_of": 3,
+        "pool_test_contains": 0,
+        "pool_test_any": 3,
+    }

@@ -1,4 +1,4 @@
-"""Which texts occur, whole, inside which others: the question that partition and leak table both ask.
+"""Which texts occur, whole, inside which others: what keeps validation apart from training, and what tells how far.
 
 A text is its words, split at white space and case-folded. It occurs in another one if that has the same words
 next to each other in the same order. Every word becomes a 64-bit number, so that a run of words has a hash that
@@ -6,14 +6,17 @@ prefix sums give at once (Karp and Rabin 1987); runs are compared by their hashe
 the chance that any two different runs are taken for equal is about one in a hundred thousand.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.foundation.split import Split
+
+CONTAINED_WORDS = 3  # shorter training texts, such as `a film`, occur in any text by chance
 MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 INVERSE = pow(MULTIPLIER, -1, 2**64)
 TEXTS_AT_ONCE = 50_000
@@ -21,6 +24,43 @@ WORDS_AT_ONCE = 500_000  # keeps a block of windows near the processor's cache
 
 Rows = NDArray[np.int64]  # row numbers
 Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlap:
+    """Rows of a split that are met in training, letter case and white space aside; one row may count in each."""
+
+    equal: int  # the same words as a training text
+    part_of: int  # a run of words of a longer training text
+    contains: int  # a shorter training text, of three words or more, is a run of its words
+    any: int  # at least one of the three
+
+
+def overlap_table(splits: Mapping[str, Split], training: Split, name: str) -> dict[str, int]:
+    """The overlap of each split as flat metrics, such as `pool_val_equal`.
+
+    Args:
+        splits: What must not be in the training texts, by its short name.
+        training: The training texts.
+        name: What to call these in the metrics.
+    """
+    overlaps = measure_overlap(list(splits.values()), training)
+    return {
+        f"{name}_{split}_{kind}": count
+        for split, found in zip(splits, overlaps, strict=True)
+        for kind, count in asdict(found).items()
+    }
+
+
+def measure_overlap(splits: list[Split], training: Split) -> list[Overlap]:
+    """Compare every text of each split with every training text."""
+    texts = [sentence for split in splits for sentence in split.sentences]
+    met = _find_overlap(read_words(texts), read_words(training.sentences))  # once for all: training may be large
+    ends = np.cumsum([len(split) for split in splits])[:-1]
+    return [
+        Overlap(equal=int(equal.sum()), part_of=int(part_of.sum()), contains=int(contains.sum()), any=int(any_.sum()))
+        for equal, part_of, contains, any_ in (part.T for part in np.split(met, ends))
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +125,21 @@ def occurrences(needles: WordRows, haystack: WordRows) -> Iterator[tuple[Rows, R
         for bucket in buckets:
             for places, found in bucket.search(haystack, first, room):
                 yield found, row_of[places]
+
+
+def _find_overlap(rows: WordRows, training: WordRows) -> NDArray[np.bool_]:
+    """(N, 4): for each row whether it is equal to, part of, or contains a training text, or any of these."""
+    equal, part_of, contains = np.zeros((3, len(rows)), dtype=np.bool_)
+    for row, text in occurrences(rows, training):
+        is_whole = rows.lengths[row] == training.lengths[text]
+        equal[row[is_whole]] = True
+        part_of[row[~is_whole]] = True
+    first = rows.first_equal()
+    equal, part_of = equal[first], part_of[first]
+    for text, row in occurrences(training, rows):
+        length = training.lengths[text]
+        contains[row[(length >= CONTAINED_WORDS) & (length < rows.lengths[row])]] = True
+    return np.stack([equal, part_of, contains, equal | part_of | contains], axis=1)
 
 
 class _Bucket:

@@ -1,24 +1,39 @@
-"""Read a data set from its folder in data/sources, whatever kind it is."""
+"""A data set as its folder in data/sources describes it, whatever kind it is."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stages.corpus.labelling import Table, label_splits, number_groups
-from stages.corpus.phrase_banks import generate
-from stages.corpus.settings import (
+from stages.corpus.sources.file_tables import find_tables
+from stages.corpus.sources.labelling import Table, label_splits, number_groups
+from stages.corpus.sources.settings import (
     ColumnSettings,
     FilesSettings,
     HubSettings,
     PhraseBankSettings,
     read_settings,
 )
-from stages.corpus.source import Source
-from stages.corpus.split_files import find_tables
+from stages.corpus.sources.synthetic import generate
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Labelled texts as they were found; `cleaning.clean` returns one, too."""
+
+    train: Split
+    test: Split
+    validation: Split | None  # None: prepare holds one out of train
+    train_groups: NDArray[np.int64] | None  # (len(train),) group number of each training row, or None
+    validation_groups: NDArray[np.int64] | None  # the same numbers for a given validation split
+    kind: str  # files, hub or phrase_banks
+    revision: str  # the Hub commit; empty for the other kinds
+    synthetic: bool  # True only for texts that the project made up
+    test_origin: str  # where the test split comes from, e.g. `dev.tsv (test.tsv has no labels)`
 
 
 def read_source(name: str) -> Source:
@@ -47,14 +62,14 @@ def read_source(name: str) -> Source:
 
 def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
     train, test = generate(folder, seed=settings.seed, train_rows=settings.train_rows, test_rows=settings.test_rows)
-    names = tuple(str(name) for name in settings.label_names)
+    names = tuple(settings.label_names)
     return Source(
         train=_split(train, names),
         test=_split(test, names),
         validation=None,
         train_groups=None,
         validation_groups=None,
-        kind="phrase_banks",
+        kind=settings.kind,
         revision="",
         synthetic=True,
         test_origin="made from phrase banks that training never sees",
@@ -71,19 +86,19 @@ def _split(rows: list[tuple[str, int]], label_names: tuple[str, ...]) -> Split:
 
 
 def _read_hub(settings: HubSettings) -> Source:
-    from stages.corpus.hub import read_hub_frames  # a slow import that only this kind needs
+    from stages.corpus.sources.hub_tables import read_hub_frames  # a slow import that only this kind needs
 
-    splits = settings.splits or {}
+    splits = settings.splits.given() if settings.splits else {}
     data = read_hub_frames(settings.repo, config=settings.config, revision=settings.revision, splits=splits)
     tables = {
         name: Table(f"{settings.repo}, split {splits.get(name, name)}", frame) for name, frame in data.frames.items()
     }
     if settings.label_names is None:
-        settings = replace(settings, label_names=data.class_names.get(settings.label))
+        settings = replace(settings, label_names=[*data.class_names.get(settings.label, [])] or None)
     return _assemble(
         tables,
         settings,
-        kind="hub",
+        kind=settings.kind,
         revision=data.revision,
         test_origin=f"split {splits.get('test', 'test')} of {settings.repo}",
     )
@@ -91,7 +106,7 @@ def _read_hub(settings: HubSettings) -> Source:
 
 def _read_files(folder: Path, settings: FilesSettings) -> Source:
     tables, test_origin = find_tables(folder, settings)
-    return _assemble(tables, settings, kind="files", revision="", test_origin=test_origin)
+    return _assemble(tables, settings, kind=settings.kind, revision="", test_origin=test_origin)
 
 
 def _assemble(

@@ -1,0 +1,81 @@
+"""dataset.yaml: what a data set is and where its texts and labels stand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from stages.foundation.errors import check
+from stages.foundation.files import read_yaml
+from stages.foundation.schema import build
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitNames:
+    """The name of each split: a file, or what the Hub calls it."""
+
+    train: str
+    test: str
+    validation: str | None = None  # None: prepare holds one out
+
+    def given(self) -> dict[str, str]:
+        """The names by split, validation's only where there is one."""
+        return {"train": self.train, "test": self.test} | ({"validation": self.validation} if self.validation else {})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnSettings:
+    """Where texts and labels stand."""
+
+    text: str | None = None  # None: `sentence`, else `text`
+    label: str = "label"
+    group: str | None = None  # rows of one group never stand on both sides of the partition
+    label_names: list[str | int | bool] | None = None  # name of each class, in the order of their indices
+    splits: SplitNames | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilesSettings(ColumnSettings):
+    """Tables in the data set's folder."""
+
+    kind: Literal["files"] = "files"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HubSettings(ColumnSettings):
+    """A data set of the Hugging Face Hub."""
+
+    kind: Literal["hub"]
+    repo: str  # owner/name
+    config: str | None = None  # which of the repository's data sets
+    revision: str | None = None  # commit, tag or branch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhraseBankSettings:
+    """Texts that the project makes up."""
+
+    kind: Literal["phrase_banks"]
+    label_names: list[str]  # of class 0, negative, and class 1, positive
+    seed: int  # of the corpus itself
+    train_rows: int
+    test_rows: int
+
+    def __post_init__(self) -> None:
+        check(len(set(self.label_names)) == 2, f"label_names must hold two names, got {self.label_names}")
+        check(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
+        for name in ("train_rows", "test_rows"):
+            rows = getattr(self, name)
+            check(rows >= 2 and rows % 2 == 0, f"{name} must be an even number of 2 or more, got {rows}")
+
+
+Settings = FilesSettings | HubSettings | PhraseBankSettings
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read a data set's dataset.yaml; without one it is plain files with GLUE's columns.
+
+    Raises:
+        StudyError: For a key that is unknown, missing or ill-typed.
+    """
+    file = folder / "dataset.yaml"
+    return cast(Settings, build(Settings, read_yaml(file), file)) if file.exists() else FilesSettings()
