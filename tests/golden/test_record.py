@@ -19,9 +19,9 @@ TOLERANCES = {"training loss": LOSS_TOLERANCE, "validation loss": LOSS_TOLERANCE
 SCORE_TOLERANCE = 1e-12
 MEND = "numbers changed: raise the version of this room or method and append its record, or undo the change"
 
-# Rooms that a version holds to what they compute. `foundation` reads and writes for all of them, and the record is made
-# through the pages; what else a page reaches must be listed here, or lie in one of these.
-GUARDED = ("stages.corpus", "stages.engine", "stages.scoring", "stages.foundation")
+# Rooms that a version holds to what they compute. `foundation` and `hub` read and write for all of them, and the record
+# is made through the pages; what else a page reaches must be listed here, or lie in one of these.
+GUARDED = ("stages.corpus", "stages.engine", "stages.scoring", "stages.hub", "stages.foundation")
 PAGES = ("stages.prepare", "stages.subsample", "stages.train", "stages.evaluate")
 
 
