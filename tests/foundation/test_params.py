@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from stages.foundation.errors import ParamsError
-from stages.foundation.params import read_params
+from stages.foundation.params import read_params, value_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,3 +153,11 @@ def test_a_key_given_twice_is_refused(write, tmp_path):
 
     with pytest.raises(ValueError, match="samples"):
         read_params("train", View)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("samples", 8), ("train.rate", 0.5), ("train", {"rate": 0.5}), ("train.x", None), ("samples.x", None)],
+)
+def test_a_dotted_key_finds_its_value_or_nothing(key, value):
+    assert value_at({"samples": 8, "train": {"rate": 0.5}}, key) == value

@@ -84,7 +84,7 @@ def test_the_split_seed_draws_other_validation_rows(study):
     assert read_split(paths.VALIDATION).row_ids.tolist() != first
 
 
-def test_a_random_partition_shows_in_the_leak_table(study):
+def test_a_random_partition_shows_in_the_overlap(study):
     study(**{"prepare.partition": "random"})
 
     assert read_json(paths.POOL_METRICS)["pool_val_any"] > 10
