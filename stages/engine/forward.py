@@ -69,7 +69,7 @@ def _is_known_adapter(name: str, module: BaseTunerLayer) -> bool:
     return inside and (isinstance(module, LoraLinear) or not hasattr(module, "lora_A"))
 
 
-def prepare_forward(model: PreTrainedModel, engine: Engine, precision: Precision) -> Forward:
+def prepare_forward(model: PreTrainedModel, engine: str, precision: Precision) -> Forward:
     """The forward pass of an engine over the weights of Transformers' model, PEFT's layers inside."""
     if engine == "packed":
         return PackedBert(model, dtype_of(precision))

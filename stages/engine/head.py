@@ -15,21 +15,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.base_model import BaseModel
 from stages.engine.encoder import (
-    find_again,
+    Setup,
+    fresh_encoder,
     full_disk_as_os_error,
     load_encoder,
     load_tokenizer,
-    record_base,
-    require_room,
+    record_training,
+    reload_base,
 )
-from stages.engine.forward import Forward, choose_engine, prepare_forward
+from stages.engine.forward import Forward, prepare_forward
+from stages.engine.history import Fit
 from stages.engine.learners import FeatureLearner
-from stages.engine.loop import Fit, fit
+from stages.engine.loop import fit
 from stages.engine.params import TrainParams
 from stages.engine.predict import mean_hidden
-from stages.engine.record import Precision, Record, read_record, write_record
+from stages.engine.record import Record, read_record, write_record
 from stages.engine.tokens import tokenize
 from stages.foundation.split import Split
 
@@ -58,9 +59,8 @@ class HeadClassifier:
         features = self.features(train, ROWS)
         feature_seconds = time.perf_counter() - started
         learner = FeatureLearner(self.head, features, self.features(validation, ROWS))
-        result = fit(
-            learner, train.labels, validation.labels, params, learning_rate=params.head.learning_rate, seed=seed
-        )
+        learning_rate = params.section(self.record.method).learning_rate
+        result = fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
         rows_seen = result.samples_per_second * result.train_seconds
         seconds = feature_seconds + result.train_seconds
         return replace(result, train_seconds=seconds, samples_per_second=rows_seen / seconds)
@@ -72,7 +72,7 @@ class HeadClassifier:
         return logits
 
     def save(self, folder: Path) -> None:
-        """Write the head, the tokenizer and what finds the encoder again."""
+        """Write the head, the tokenizer and what reloads the encoder."""
         folder.mkdir(parents=True, exist_ok=True)
         with full_disk_as_os_error():
             save_file(dict(self.head.state_dict()), folder / WEIGHTS)
@@ -81,37 +81,28 @@ class HeadClassifier:
 
 
 def build_head_classifier(
-    base: BaseModel,
-    params: TrainParams,
-    *,
-    label_names: tuple[str, ...],
-    seed: int,
-    precision: Precision,
-    device: torch.device,
+    setup: Setup, params: TrainParams, *, method: str, label_names: tuple[str, ...], seed: int
 ) -> HeadClassifier:
     """A fresh head on the base model; the same seed gives the same weights.
 
     Raises:
-        StudyError: If the base model cannot be loaded or has no room for so many tokens.
+        StudyError: If the base model cannot be loaded or reads fewer tokens than `params.max_tokens`.
     """
-    encoder, _ = load_encoder(base, label_names)
-    require_room(base, encoder, params.max_tokens)
-    torch.manual_seed(seed)
-    head = nn.Linear(encoder.config.hidden_size, len(label_names))
+    encoder = fresh_encoder(setup.base, label_names, max_tokens=params.max_tokens, seed=seed)
+    torch.manual_seed(seed)  # the head of Transformers, which is not used, has drawn from the generator
+    head = nn.Linear(encoder.model.config.hidden_size, len(label_names))
     trainable = sum(weight.numel() for weight in head.parameters())
-    record = Record(
-        method="head",
-        label_names=list(label_names),
+    record = record_training(
+        setup,
+        params,
+        encoder.model,
+        method=method,
+        label_names=label_names,
         trainable_parameters=trainable,
-        total_parameters=sum(weight.numel() for weight in encoder.base_model.parameters()) + trainable,
-        engine=choose_engine(params.engine, encoder),
-        precision=precision,
-        max_tokens=params.max_tokens,
-        base=record_base(base),
+        total_parameters=sum(weight.numel() for weight in encoder.model.base_model.parameters()) + trainable,
     )
-    tokenizer = load_tokenizer(base.folder, base.name)
-    forward = prepare_forward(_frozen(encoder, device), record.engine, precision)
-    return HeadClassifier(head=head, forward=forward, tokenizer=tokenizer, record=record, device=device)
+    forward = prepare_forward(_frozen(encoder.model, setup.device), record.engine, setup.precision)
+    return HeadClassifier(head=head, forward=forward, tokenizer=encoder.tokenizer, record=record, device=setup.device)
 
 
 def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
@@ -121,7 +112,7 @@ def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
         StudyError: If the base model is not there, or its weights are not those of the training.
     """
     record = read_record(folder)
-    encoder, _ = load_encoder(find_again(record, folder), tuple(record.label_names))
+    encoder, _ = load_encoder(reload_base(record, folder), tuple(record.label_names))
     head = nn.Linear(encoder.config.hidden_size, len(record.label_names))
     head.load_state_dict(load_file(folder / WEIGHTS))
     forward = prepare_forward(_frozen(encoder, device), record.engine, record.precision)

@@ -12,8 +12,10 @@ import numpy as np
 from stages.engine.base_model import find_base_model
 from stages.engine.classifier import build_classifier
 from stages.engine.device import choose_device
+from stages.engine.encoder import Setup
 from stages.engine.precision import choose_precision
 from stages.foundation.split import Split
+from stages.methods.lora import adapter_config
 from tests.benchmark.task import Task
 
 PREDICT_ROWS = 128  # rows per forward pass in prediction
@@ -29,13 +31,12 @@ class Engine:
         device, _ = choose_device("cpu")
         self.precision, _ = choose_precision(task.params.precision, device)
         self._classifier = build_classifier(
-            find_base_model(str(task.folder), {}),
+            Setup(base=find_base_model(str(task.folder), {}), device=device, precision=self.precision),
             self._params,
-            lora=task.params.lora,
+            method="lora",
+            adapter=adapter_config(task.params.section("lora")),
             label_names=task.rows.label_names,
             seed=0,
-            precision=self.precision,
-            device=device,
         )
 
     def train(self, num_rows: int, seed: int) -> float:
