@@ -30,7 +30,7 @@ def main() -> None:
         ("val", paths.VALIDATION, paths.VALIDATION_PREDICTIONS),
     ):
         split = read_split(source)
-        logits = classifier.predict(split, params.batch_size)
+        logits = classifier.predict(split, params.batch_tokens)
         scores[name] = score(logits, split.labels, confidence_level=params.confidence_level)
         write_predictions(target, split, logits)
         if name == "test":

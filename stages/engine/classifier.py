@@ -76,9 +76,9 @@ class Classifier:
         learning_rate = params.section(self.record.method).learning_rate
         return fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
 
-    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows, dropout off."""
-        return predict_logits(self.forward, self._tokenized(split), batch_size=batch_size, device=self.device)
+        return predict_logits(self.forward, self._tokenized(split), batch_tokens=batch_tokens, device=self.device)
 
     def _tokenized(self, split: Split) -> TokenRows:
         return tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
@@ -108,7 +108,7 @@ def build_classifier(
     The same seed gives the same weights.
 
     Args:
-        setup: The base model, where to train it, and in which number format.
+        setup: The base model, where to train it, and in which precision.
         params: From params.yaml.
         method: What the record calls it; its section of the params has the learning rate.
         adapter: PEFT's configuration; None trains every parameter.

@@ -30,7 +30,7 @@ POOLER = "pooler"  # the one part of an encoder that pretraining often leaves ou
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What is trained, where, and in which number format."""
+    """What is trained, where, and in which precision."""
 
     base: BaseModel
     device: torch.device

@@ -29,36 +29,35 @@ from stages.engine.history import Fit
 from stages.engine.learners import FeatureLearner
 from stages.engine.loop import fit
 from stages.engine.params import TrainParams
-from stages.engine.predict import mean_hidden
+from stages.engine.predict import BATCH_TOKENS, mean_hidden
 from stages.engine.record import Record, read_record, write_record
 from stages.engine.tokens import tokenize
 from stages.foundation.split import Split
 
 WEIGHTS = "head.safetensors"
-ROWS = 128  # per forward pass; changes speed, not features
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadClassifier:
     """Logits that are linear in the features of a frozen encoder."""
 
-    head: nn.Linear  # on the processor: it is small
+    head: nn.Linear  # on the CPU: it is small
     forward: Forward  # of the encoder, whose own head is not used
     tokenizer: PreTrainedTokenizerBase
     record: Record
     device: torch.device  # of the encoder
 
-    def features(self, split: Split, batch_size: int) -> Tensor:
-        """(N, W) float32 features of the texts, on the processor."""
+    def features(self, split: Split, batch_tokens: int) -> Tensor:
+        """(N, W) float32 features of the texts, on the CPU."""
         texts = tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
-        return torch.from_numpy(mean_hidden(self.forward, texts, batch_size=batch_size, device=self.device))
+        return torch.from_numpy(mean_hidden(self.forward, texts, batch_tokens=batch_tokens, device=self.device))
 
     def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
         """Train the head in place and leave it with the weights of the best epoch; the time includes the features."""
         started = time.perf_counter()
-        features = self.features(train, ROWS)
+        features = self.features(train, BATCH_TOKENS)
         feature_seconds = time.perf_counter() - started
-        learner = FeatureLearner(self.head, features, self.features(validation, ROWS))
+        learner = FeatureLearner(self.head, features, self.features(validation, BATCH_TOKENS))
         learning_rate = params.section(self.record.method).learning_rate
         result = fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
         rows_seen = result.samples_per_second * result.train_seconds
@@ -66,9 +65,9 @@ class HeadClassifier:
         return replace(result, train_seconds=seconds, samples_per_second=rows_seen / seconds)
 
     @torch.inference_mode()
-    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows."""
-        logits: NDArray[np.float32] = self.head(self.features(split, batch_size)).numpy()
+        logits: NDArray[np.float32] = self.head(self.features(split, batch_tokens)).numpy()
         return logits
 
     def save(self, folder: Path) -> None:

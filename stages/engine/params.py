@@ -56,12 +56,12 @@ class TrainParams:
 class EvaluateParams:
     """The section `evaluate`."""
 
-    batch_size: int  # rows per forward pass
+    batch_tokens: int  # rows of a forward pass times the tokens of its longest text, at most
     device: Device
     confidence_level: float  # of the intervals, in (0, 1)
 
     def __post_init__(self) -> None:
-        check_param(self.batch_size >= 1, f"evaluate.batch_size must be at least 1, got {self.batch_size}")
+        check_param(self.batch_tokens >= 1, f"evaluate.batch_tokens must be at least 1, got {self.batch_tokens}")
         level = self.confidence_level
         check_param(0 < level < 1, f"evaluate.confidence_level must be between 0 and 1, got {level}")
 

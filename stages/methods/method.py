@@ -23,7 +23,7 @@ GRADIENT_DESCENT = (
     "seed",
     "model",
     *(f"train.{field.name}" for field in fields(TrainParams)),
-    "evaluate.batch_size",
+    "evaluate.batch_tokens",
     "evaluate.device",
 )
 
@@ -38,8 +38,8 @@ class Classifier(Protocol):
     def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
         """Learn from the training rows; validation chooses the epoch that is kept."""
 
-    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
-        """(N, C) float32 logits, in the order of the rows."""
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
+        """(N, C) float32 logits, in the order of the rows; at most so many padded tokens at a time."""
 
     def save(self, folder: Path) -> None:
         """Write it, without a pickle, a path or a date."""

@@ -91,8 +91,8 @@ class TfidfClassifier:
         )
         return Fit(history=[epoch], train_seconds=seconds, samples_per_second=len(train) / seconds)
 
-    def predict(self, split: Split, batch_size: int = 0) -> NDArray[np.float32]:  # noqa: ARG002
-        """(N, C) float32 logits, in the order of the rows; all at once, whatever the batch size."""
+    def predict(self, split: Split, batch_tokens: int = 0) -> NDArray[np.float32]:  # noqa: ARG002
+        """(N, C) float32 logits, in the order of the rows; all at once, whatever the budget."""
         scores = self.regression.decision_function(self.vectorizer.transform(split.sentences))
         if scores.ndim == 1:  # two classes: the logit of the second against the first
             scores = np.stack([-scores / 2, scores / 2], axis=1)
@@ -130,7 +130,7 @@ def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
     )
 
 
-def _load(folder: Path, device: Device) -> Classifier:  # noqa: ARG001 - scikit-learn knows the processor alone
+def _load(folder: Path, device: Device) -> Classifier:  # noqa: ARG001 - scikit-learn runs on the CPU alone
     from safetensors.numpy import load_file
     from sklearn.linear_model import LogisticRegression
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, logg
 
 from stages.engine.classifier import load_adapted_classifier
 from stages.engine.encoder import reload_base
+from stages.engine.predict import BATCH_TOKENS
 from stages.engine.record import read_record
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
@@ -60,7 +61,7 @@ def main() -> None:
     for precision in ("fp32", "bf16"):
         loaded = load_adapted_classifier(paths.MODEL, torch.device("cpu"))
         record = replace(loaded.record, engine="packed", precision=precision)
-        logits = replace(loaded, record=record).predict(test, ROWS)
+        logits = replace(loaded, record=record).predict(test, BATCH_TOKENS)
         largest = np.abs(logits - expected).max()
         changed = int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum())
         say(f"  packed, {precision}: logits differ by {largest:.2g} at most, predicted classes in {changed} rows")

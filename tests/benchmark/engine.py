@@ -14,11 +14,11 @@ from stages.engine.classifier import build_classifier
 from stages.engine.device import choose_device
 from stages.engine.encoder import Setup
 from stages.engine.precision import choose_precision
+from stages.engine.predict import BATCH_TOKENS
 from stages.foundation.split import Split
 from stages.methods.lora import adapter_config
 from tests.benchmark.task import Task
 
-PREDICT_ROWS = 128  # rows per forward pass in prediction
 VALIDATION_ROWS = 2  # `fit` wants some; its clock does not count them
 
 
@@ -49,7 +49,7 @@ class Engine:
         """Tokenising included, which the others do before; it takes 2 % here."""
         rows = self._first(num_rows)
         started = time.perf_counter()
-        self._classifier.predict(rows, PREDICT_ROWS)
+        self._classifier.predict(rows, BATCH_TOKENS)
         return time.perf_counter() - started
 
     def _first(self, num_rows: int) -> Split:

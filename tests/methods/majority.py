@@ -57,7 +57,7 @@ class Majority:
         losses = {"train_loss": 0.7, "val_loss": 0.7, "train_accuracy": 0.5, "val_accuracy": accuracy}
         return Fit(history=[Epoch(epoch=1, learning_rate=0.0, **losses)], train_seconds=1.0, samples_per_second=1.0)
 
-    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:  # noqa: ARG002
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:  # noqa: ARG002
         """(N, C) float32 logits."""
         return np.tile(self.logits, (len(split), 1))
 

@@ -40,7 +40,7 @@ train:
   head: {learning_rate: 1.0e-2}
   tfidf: {max_ngram: 2, inverse_regularization: 1.0}
   base_models: {minilm: {source: folder, location: ./minilm, pin: ""}}
-evaluate: {batch_size: 128, device: auto, confidence_level: 0.95}
+evaluate: {batch_tokens: 16384, device: auto, confidence_level: 0.95}
 report: {worst_errors: 3}
 """
 
