@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.encoder import (
+from stages.engine.forward import Forward, prepare_forward
+from stages.engine.history import Fit
+from stages.engine.learners import TextLearner
+from stages.engine.loop import fit
+from stages.engine.models.encoder import (
     FreshEncoder,
     Setup,
     fresh_encoder,
@@ -25,13 +29,9 @@ from stages.engine.encoder import (
     record_training,
     reload_base,
 )
-from stages.engine.forward import Forward, prepare_forward
-from stages.engine.history import Fit
-from stages.engine.learners import TextLearner
-from stages.engine.loop import fit
+from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
 from stages.engine.predict import predict_logits
-from stages.engine.record import Record, read_record, write_record
 from stages.engine.tokens import TokenRows, tokenize
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_json

@@ -8,14 +8,14 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification, PreTrainedModel
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.operators import public_operators
-from stages.engine.packed_bert import PackedBert
-from stages.engine.packing import PackedBatch
+from stages.engine.models.record import Engine, Precision
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.operators import public_operators
+from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packing import PackedBatch
+from stages.engine.packed.projection import ADAPTER
 from stages.engine.plain import PlainForward
 from stages.engine.precision import dtype_of
-from stages.engine.projection import ADAPTER
-from stages.engine.record import Engine, Precision
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
 

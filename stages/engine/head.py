@@ -15,7 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.encoder import (
+from stages.engine.forward import Forward, prepare_forward
+from stages.engine.history import Fit
+from stages.engine.learners import FeatureLearner
+from stages.engine.loop import fit
+from stages.engine.models.encoder import (
     Setup,
     fresh_encoder,
     full_disk_as_os_error,
@@ -24,13 +28,9 @@ from stages.engine.encoder import (
     record_training,
     reload_base,
 )
-from stages.engine.forward import Forward, prepare_forward
-from stages.engine.history import Fit
-from stages.engine.learners import FeatureLearner
-from stages.engine.loop import fit
+from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
 from stages.engine.predict import BATCH_TOKENS, mean_hidden
-from stages.engine.record import Record, read_record, write_record
 from stages.engine.tokens import tokenize
 from stages.foundation.split import Split
 

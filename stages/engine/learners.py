@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.engine.dropout import DropoutMasks
 from stages.engine.forward import Forward
-from stages.engine.packing import pack
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packing import pack
 from stages.engine.predict import BATCH_TOKENS, predict_logits
 from stages.engine.tokens import TokenRows
 

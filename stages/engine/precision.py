@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from stages.engine.record import Precision
+from stages.engine.models.record import Precision
 
 WORTHWHILE = 1.3  # bf16 is taken from this multiple of the fp32 rate on; seen are 0.5, 1, 2 and 6, never near it
 LEAST_TOLD = 0.1  # times the fp32 rate: of less, one decimal says nothing

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.engine.forward import Forward
-from stages.engine.packing import PackedBatch, pack
+from stages.engine.packed.packing import PackedBatch, pack
 from stages.engine.tokens import TokenRows, sorted_batches
 
 BATCH_TOKENS = 16_384  # rows times the longest text of a forward pass; changes speed and memory, not scores

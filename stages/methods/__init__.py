@@ -10,8 +10,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Literal, TypeVar
 
+from stages.engine.models.record import read_record
 from stages.engine.params import Device, TrainParams
-from stages.engine.record import read_record
 from stages.foundation.errors import StudyError
 from stages.methods.method import Classifier, Method, MethodView
 

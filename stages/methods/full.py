@@ -21,7 +21,7 @@ class FullParams:
 
 def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
     from stages.engine.classifier import build_classifier
-    from stages.engine.encoder import choose_setup
+    from stages.engine.models.encoder import choose_setup
 
     return build_classifier(
         choose_setup(params.model, params.train),

@@ -20,8 +20,8 @@ class HeadParams:
 
 
 def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
-    from stages.engine.encoder import choose_setup
     from stages.engine.head import build_head_classifier
+    from stages.engine.models.encoder import choose_setup
 
     setup = choose_setup(params.model, params.train)
     return build_head_classifier(setup, params.train, method=NAME, label_names=label_names, seed=params.seed)

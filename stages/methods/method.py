@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.engine.history import Fit
+from stages.engine.models.record import Record
 from stages.engine.params import Device, TrainParams
-from stages.engine.record import Record
 from stages.foundation.errors import check_param
 from stages.foundation.split import Split
 

@@ -16,9 +16,9 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
 
 from stages.engine.classifier import load_adapted_classifier
-from stages.engine.encoder import reload_base
+from stages.engine.models.encoder import reload_base
+from stages.engine.models.record import read_record
 from stages.engine.predict import BATCH_TOKENS
-from stages.engine.record import read_record
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say

@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from stages.engine.base_model import find_base_model
 from stages.engine.classifier import build_classifier
 from stages.engine.device import choose_device
-from stages.engine.encoder import Setup
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.encoder import Setup
 from stages.engine.precision import choose_precision
 from stages.engine.predict import BATCH_TOKENS
 from stages.foundation.split import Split

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.engine.base_model import BaseModel, find_base_model
 from stages.engine.classifier import Classifier, build_classifier
-from stages.engine.dropout import DropoutMasks
-from stages.engine.encoder import Setup
+from stages.engine.models.base_model import BaseModel, find_base_model
+from stages.engine.models.encoder import Setup
+from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.tokens import TokenRows
 from stages.foundation.split import Split
 from stages.methods import TrainSection

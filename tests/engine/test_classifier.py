@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
-from stages.engine.base_model import find_base_model
 from stages.engine.classifier import load_adapted_classifier
-from stages.engine.record import FILE
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.record import FILE
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.methods.lora import LoraParams, adapter_config

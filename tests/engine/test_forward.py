@@ -15,8 +15,8 @@ from transformers import (
 
 from stages.engine import forward
 from stages.engine.forward import choose_engine, prepare_forward, unknown_to_packed
-from stages.engine.packed_bert import PackedBert
-from stages.engine.packing import pack
+from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packing import pack
 from stages.engine.plain import PlainForward
 from stages.foundation.errors import StudyError
 from tests.engine.conftest import assert_near, texts_of

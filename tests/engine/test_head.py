@@ -2,9 +2,9 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from stages.engine.base_model import find_base_model
-from stages.engine.encoder import Setup
 from stages.engine.head import build_head_classifier
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.encoder import Setup
 from tests.engine.conftest import CPU, PARAMS, opinions
 from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 

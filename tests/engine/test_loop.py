@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from stages.engine import loop
 from stages.engine.history import best_epoch, read_history, write_history
 from stages.engine.loop import steps_of_epochs
-from stages.engine.packing import pack
+from stages.engine.packed.packing import pack
 from stages.engine.predict import BATCH_TOKENS
 from stages.engine.tokens import tokenize
 from stages.foundation.errors import ParamsError, StudyError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.engine.base_model import find_base_model
+from stages.engine.models.base_model import find_base_model
 from stages.foundation.errors import StudyError
 from stages.methods import TrainView, build, load
 from tests.engine.conftest import PARAMS, opinions

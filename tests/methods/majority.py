@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.engine.history import Epoch, Fit
+from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import Device, TrainParams
-from stages.engine.record import Record, read_record, write_record
 from stages.foundation.errors import check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.split import Split

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from stages.engine.record import read_record
+from stages.engine.models.record import read_record
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 from stages.methods import TrainView, build, load

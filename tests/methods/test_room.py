@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from stages.engine.models.record import Record, write_record
 from stages.engine.params import TrainParams
-from stages.engine.record import Record, write_record
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, read_yaml

@@ -16,12 +16,12 @@ from transformers import (
     logging,
 )
 
-from stages.engine.base_model import BaseModel, find_base_model
 from stages.engine.device import choose_device
 from stages.engine.forward import choose_engine
+from stages.engine.models.base_model import BaseModel, find_base_model
+from stages.engine.models.record import BaseRecord, Precision, Record
 from stages.engine.params import BaseModelParams, TrainParams
 from stages.engine.precision import choose_precision
-from stages.engine.record import BaseRecord, Precision, Record
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
 

@@ -14,8 +14,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.operators import frozen_linear
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.operators import frozen_linear
 
 ADAPTER = "default"  # PEFT's name for the one adapter that there is
 

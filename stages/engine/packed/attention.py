@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.operators import softmax_gradient
-from stages.engine.packing import Group
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.operators import softmax_gradient
+from stages.engine.packed.packing import Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu, layer_norm
 from transformers import PreTrainedModel
 
-from stages.engine.attention import AttentionShape, attend
-from stages.engine.dropout import DropoutMasks
-from stages.engine.packing import PackedBatch
-from stages.engine.projection import Projection, Unchanged
+from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packing import PackedBatch
+from stages.engine.packed.projection import Projection, Unchanged
 
 
 class Norm:

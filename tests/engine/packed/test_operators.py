@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from stages.engine import operators
-from stages.engine.operators import frozen_linear, public_operators, public_softmax_gradient, softmax_gradient
+from stages.engine.packed import operators
+from stages.engine.packed.operators import frozen_linear, public_operators, public_softmax_gradient, softmax_gradient
 from tests.engine.conftest import CPU, assert_near
 
 DTYPES = {torch.float32: 1e-6, torch.bfloat16: 2**-8}  # rounding: of sums of 48 terms, or of the result's 8 bits

@@ -4,8 +4,8 @@ from peft import LoraConfig
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.projection import Projection
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.projection import Projection
 from tests.engine.conftest import CPU, Recorder, assert_near
 
 WIDTH, OUT, TOKENS = 6, 5, 7
@@ -146,6 +146,6 @@ def test_base_weights_that_change_after_they_were_laid_out_are_noticed(slots):
         base.weight.mul_(2)
 
     for stale in (projection, merged):
-        with pytest.raises(RuntimeError, match="weights of the base model changed .* prepare its pass anew"):
+        with pytest.raises(RuntimeError, match=r"weights of the base model changed .* prepare its pass anew"):
             stale(values, None)
     assert torch.isfinite(Projection(layers, torch.float32)(values, None)).all()
