@@ -5,9 +5,7 @@ Writes  data/predictions/, metrics/scores.json, metrics/cost.json, plots/history
         plots/learning_curve.json
 """
 
-from stages.engine.device import choose_device
 from stages.engine.history import best_epoch, read_history
-from stages.engine.methods import load
 from stages.engine.params import EvaluateView
 from stages.foundation import paths
 from stages.foundation.files import read_json, write_json, write_text
@@ -15,6 +13,7 @@ from stages.foundation.log import say
 from stages.foundation.params import read_params
 from stages.foundation.split import read_split
 from stages.foundation.stage import run_stage
+from stages.methods import load
 from stages.scoring.classification import score
 from stages.scoring.predictions import write_confusion, write_predictions
 from stages.scoring.table import learning_curve_point, score_table
@@ -23,8 +22,7 @@ from stages.scoring.table import learning_curve_point, score_table
 def main() -> None:
     """Predict with the kept epoch, once; the test split chooses nothing."""
     params = read_params("evaluate", EvaluateView).evaluate
-    device, _ = choose_device(params.device)
-    classifier = load(paths.MODEL, device)
+    classifier = load(paths.MODEL, params.device)
 
     scores = {}
     for name, source, target in (
@@ -32,7 +30,7 @@ def main() -> None:
         ("val", paths.VALIDATION, paths.VALIDATION_PREDICTIONS),
     ):
         split = read_split(source)
-        logits = classifier.predict(split, params.batch_size)
+        logits = classifier.predict(split, params.batch_tokens)
         scores[name] = score(logits, split.labels, confidence_level=params.confidence_level)
         write_predictions(target, split, logits)
         if name == "test":

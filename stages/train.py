@@ -7,13 +7,12 @@ Writes  data/model/, data/history.csv, data/cost.json: cached outs only, so that
 
 from stages.engine.cost import write_cost
 from stages.engine.history import choice_of_epoch, write_history
-from stages.engine.methods import build
-from stages.engine.params import TrainView
 from stages.foundation import paths
 from stages.foundation.log import say
 from stages.foundation.params import read_params
 from stages.foundation.split import read_split
 from stages.foundation.stage import require_free_space, run_stage
+from stages.methods import TrainView, build
 
 NEEDED_MIB = 500  # model, cache and a copy of both, with room to spare
 

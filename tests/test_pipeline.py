@@ -1,5 +1,6 @@
 """dvc.yaml tells the truth about the code."""
 
+import configparser
 import importlib
 import json
 from dataclasses import fields, is_dataclass
@@ -13,7 +14,7 @@ from stages.foundation.files import read_yaml
 VIEWS = {
     "prepare": "stages.corpus.params:PrepareView",
     "subsample": "stages.corpus.params:SubsampleView",
-    "train": "stages.engine.params:TrainView",
+    "train": "stages.methods:TrainView",
     "evaluate": "stages.engine.params:EvaluateView",
     "report": "stages.reporting.params:ReportView",
 }
@@ -25,9 +26,28 @@ def pipeline(repository):
     return read_yaml(repository / "dvc.yaml")["stages"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def imports():
-    return grimp.build_graph("stages")
+    """All imports, and those of `stages.methods`, which finds its modules as it is imported."""
+    graph = grimp.build_graph("stages")
+    for method in graph.find_children("stages.methods"):
+        graph.add_import(importer="stages.methods", imported=method)
+    return graph
+
+
+def without_training(graph, repository):
+    """The same without what a method imports once it trains or predicts, as .importlinter lists it.
+
+    The report reads what a method says of itself and runs none: which code trains it changes no word of the page.
+    """
+    contracts = configparser.ConfigParser()
+    contracts.read(repository / ".importlinter")
+    for line in contracts["importlinter:contract:torch"]["ignore_imports"].split("\n"):
+        importer, _, imported = line.partition(" -> ")
+        if importer.startswith("stages.methods.") and imported.startswith("stages."):
+            for method in graph.find_children("stages.methods"):
+                graph.remove_import(importer=method, imported=imported)
+    return graph
 
 
 def keys_of(view, path=""):
@@ -55,6 +75,8 @@ def test_the_pages_are_the_stages(repository, pipeline):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_module_that_a_stage_imports_is_a_dependency(repository, pipeline, imports, stage):
     page = f"stages.{stage}"
+    if stage == "report":
+        imports = without_training(imports, repository)
     deps = pipeline[stage]["deps"]
     for module in {page} | imports.find_upstream_modules(page):
         file = module.replace(".", "/")
@@ -107,3 +129,11 @@ def test_no_metric_bears_the_name_of_a_param(repository, pipeline):
     assert metrics
     for path in metrics:
         assert params.isdisjoint(json.loads((repository / path).read_text()))
+
+
+def test_the_report_needs_nothing_that_trains(repository, pipeline, imports):
+    read = without_training(imports, repository).find_upstream_modules("stages.report")
+
+    assert "stages.methods.lora" in read
+    assert {"stages.engine.classifier", "stages.engine.loop"}.isdisjoint(read)
+    assert "stages/engine" not in pipeline["report"]["deps"]

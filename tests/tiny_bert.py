@@ -19,7 +19,7 @@ from transformers import (
     RobertaModel,
 )
 
-from stages.engine.params import LoraParams
+from stages.methods.lora import LoraParams
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["good", "bad", "a", "film", "the", "plot", "is", "very", "not", "fine", "poor", "."]

@@ -11,25 +11,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.base_model import BaseModel
-from stages.engine.encoder import (
-    find_again,
+from stages.engine.forward import Forward, prepare_forward
+from stages.engine.history import Fit
+from stages.engine.learners import TextLearner
+from stages.engine.loop import fit
+from stages.engine.models.encoder import (
+    FreshEncoder,
+    Setup,
+    fresh_encoder,
     full_disk_as_os_error,
     load_encoder,
     load_model,
     load_tokenizer,
-    record_base,
-    require_room,
+    record_training,
+    reload_base,
 )
-from stages.engine.forward import Forward, choose_engine, prepare_forward
-from stages.engine.learners import TextLearner
-from stages.engine.loop import Fit, fit
-from stages.engine.params import LoraParams, TrainParams
+from stages.engine.models.record import Record, read_record, write_record
+from stages.engine.params import TrainParams
 from stages.engine.predict import predict_logits
-from stages.engine.record import Precision, Record, read_record, write_record
 from stages.engine.tokens import TokenRows, tokenize
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_json
@@ -71,12 +73,12 @@ class Classifier:
             device=self.device,
             seed=seed,
         )
-        learning_rate = params.lora.learning_rate if self.record.method == "lora" else params.full.learning_rate
+        learning_rate = params.section(self.record.method).learning_rate
         return fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
 
-    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows, dropout off."""
-        return predict_logits(self.forward, self._tokenized(split), batch_size=batch_size, device=self.device)
+        return predict_logits(self.forward, self._tokenized(split), batch_tokens=batch_tokens, device=self.device)
 
     def _tokenized(self, split: Split) -> TokenRows:
         return tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
@@ -93,100 +95,89 @@ class Classifier:
 
 
 def build_classifier(
-    base: BaseModel,
+    setup: Setup,
     params: TrainParams,
     *,
-    lora: LoraParams | None,
+    method: str,
+    adapter: LoraConfig | None,
     label_names: tuple[str, ...],
     seed: int,
-    precision: Precision,
-    device: torch.device,
 ) -> Classifier:
     """The base model with a fresh head, and with a fresh adapter or all of it to be trained.
 
     The same seed gives the same weights.
 
     Args:
-        base: The base model.
+        setup: The base model, where to train it, and in which precision.
         params: From params.yaml.
-        lora: The adapter; None trains every parameter.
+        method: What the record calls it; its section of the params has the learning rate.
+        adapter: PEFT's configuration; None trains every parameter.
         label_names: Name of each class index.
         seed: Initialises what is fresh; the generator goes on to drive the dropout of the plain engine.
-        precision: Of the matrix products.
-        device: Where to train.
 
     Raises:
-        StudyError: If the base model cannot be loaded, has no layer of the adapter's names or no room for so many
-            tokens.
+        StudyError: If the base model cannot be loaded, has no layer of the adapter's names or reads fewer tokens than
+            `params.max_tokens`.
     """
-    torch.manual_seed(seed)
-    encoder, fresh = load_encoder(base, label_names)
-    require_room(base, encoder, params.max_tokens)
-    model = encoder if lora is None else _adapt(base, encoder, lora, fresh)
+    encoder = fresh_encoder(setup.base, label_names, max_tokens=params.max_tokens, seed=seed)
+    model = encoder.model if adapter is None else _adapt(setup, encoder, adapter, method)
     weights = list(model.parameters())
-    record = Record(
-        method="full" if lora is None else "lora",
-        label_names=list(label_names),
+    record = record_training(
+        setup,
+        params,
+        encoder.model,
+        method=method,
+        label_names=label_names,
         trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         total_parameters=sum(weight.numel() for weight in weights),
-        engine=choose_engine(params.engine, encoder),
-        precision=precision,
-        max_tokens=params.max_tokens,
-        base=record_base(base),
     )
-    torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
-    return Classifier(model, load_tokenizer(base.folder, base.name), record, device)
+    torch.nn.Module.to(model, setup.device)  # Transformers gives its own `to` no usable type
+    return Classifier(model, encoder.tokenizer, record, setup.device)
 
 
-def load_classifier(folder: Path, device: torch.device) -> Classifier:
-    """The classifier that `Classifier.save` wrote, on the base model it was trained on.
+def load_whole_classifier(folder: Path, device: torch.device) -> Classifier:
+    """The classifier that `Classifier.save` wrote where every parameter was trained.
+
+    Raises:
+        StudyError: If it cannot be loaded.
+    """
+    record = read_record(folder)
+    model, _ = load_model(folder, str(folder), tuple(record.label_names))
+    return _loaded(model, folder, record, device)
+
+
+def load_adapted_classifier(folder: Path, device: torch.device) -> Classifier:
+    """The classifier that `Classifier.save` wrote where an adapter was trained, on the same base model.
 
     Raises:
         StudyError: If the base model is not there, or its weights are not those of the training.
     """
     record = read_record(folder)
-    label_names = tuple(record.label_names)
-    model: PreTrainedModel | PeftModel
-    if record.method == "full":
-        model, _ = load_model(folder, str(folder), label_names)
-    else:
-        encoder, _ = load_encoder(find_again(record, folder), label_names)
-        with _known_warnings():
-            model = PeftModel.from_pretrained(encoder, str(folder))
+    encoder, _ = load_encoder(reload_base(record, folder), tuple(record.label_names))
+    with _known_warnings():
+        return _loaded(PeftModel.from_pretrained(encoder, str(folder)), folder, record, device)
+
+
+def _loaded(model: PreTrainedModel | PeftModel, folder: Path, record: Record, device: torch.device) -> Classifier:
     torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
     return Classifier(model, load_tokenizer(folder, str(folder)), record, device)
 
 
-def lora_config(lora: LoraParams, fresh: frozenset[str] = frozenset()) -> LoraConfig:
-    """PEFT's configuration of the adapter.
-
-    Args:
-        lora: From params.yaml.
-        fresh: Modules that the base model's weights lack; they start at random, so they are trained and saved.
-    """
-    return LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        bias=lora.bias,
-        target_modules=lora.target_modules,
-        modules_to_save=sorted(fresh - PEFT_HEADS) or None,
-    )
-
-
-def _adapt(base: BaseModel, encoder: PreTrainedModel, lora: LoraParams, fresh: frozenset[str]) -> PeftModel:
-    names = [name for name, _ in encoder.base_model.named_modules()]
-    lacking = [target for target in lora.target_modules if not any(f".{name}".endswith(f".{target}") for name in names)]
+def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str) -> PeftModel:
+    """PEFT's layers around those that the adapter names; what is fresh is trained and saved with it."""
+    key, targets = f"train.{method}.target_modules", sorted(adapter.target_modules or [])
+    names = [f".{name}" for name, _ in encoder.model.base_model.named_modules()]
+    lacking = [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
     if lacking:  # PEFT would adapt the others and say nothing
-        raise StudyError(f"model {base.name} has no layers named {', '.join(lacking)} (train.lora.target_modules)")
+        raise StudyError(f"model {setup.base.name} has no layers named {', '.join(lacking)} ({key})")
+    adapter.modules_to_save = sorted(encoder.fresh - PEFT_HEADS) or None
     try:
         with _known_warnings():
-            model = get_peft_model(encoder, lora_config(lora, fresh))
+            model = get_peft_model(encoder.model, adapter)
     except ValueError as error:  # of layers that are not linear
-        raise StudyError(f"train.lora.target_modules: {error}") from error
+        raise StudyError(f"{key}: {error}") from error
     # A path would differ from machine to machine, and so would the hash of the model.
-    model.peft_config["default"].base_model_name_or_path = base.location
+    model.peft_config["default"].base_model_name_or_path = setup.base.location
     return model
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from stages.engine.loop import Fit
+from stages.engine.history import Fit
 from stages.foundation.files import write_json
 
 

@@ -15,64 +15,63 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.base_model import BaseModel
-from stages.engine.encoder import (
-    find_again,
+from stages.engine.forward import Forward, prepare_forward
+from stages.engine.history import Fit
+from stages.engine.learners import FeatureLearner
+from stages.engine.loop import fit
+from stages.engine.models.encoder import (
+    Setup,
+    fresh_encoder,
     full_disk_as_os_error,
     load_encoder,
     load_tokenizer,
-    record_base,
-    require_room,
+    record_training,
+    reload_base,
 )
-from stages.engine.forward import Forward, choose_engine, prepare_forward
-from stages.engine.learners import FeatureLearner
-from stages.engine.loop import Fit, fit
+from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
-from stages.engine.predict import mean_hidden
-from stages.engine.record import Precision, Record, read_record, write_record
+from stages.engine.predict import BATCH_TOKENS, mean_hidden
 from stages.engine.tokens import tokenize
 from stages.foundation.split import Split
 
 WEIGHTS = "head.safetensors"
-ROWS = 128  # per forward pass; changes speed, not features
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadClassifier:
     """Logits that are linear in the features of a frozen encoder."""
 
-    head: nn.Linear  # on the processor: it is small
+    head: nn.Linear  # on the CPU: it is small
     forward: Forward  # of the encoder, whose own head is not used
     tokenizer: PreTrainedTokenizerBase
     record: Record
     device: torch.device  # of the encoder
 
-    def features(self, split: Split, batch_size: int) -> Tensor:
-        """(N, W) float32 features of the texts, on the processor."""
+    def features(self, split: Split, batch_tokens: int) -> Tensor:
+        """(N, W) float32 features of the texts, on the CPU."""
         texts = tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
-        return torch.from_numpy(mean_hidden(self.forward, texts, batch_size=batch_size, device=self.device))
+        return torch.from_numpy(mean_hidden(self.forward, texts, batch_tokens=batch_tokens, device=self.device))
 
     def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
         """Train the head in place and leave it with the weights of the best epoch; the time includes the features."""
         started = time.perf_counter()
-        features = self.features(train, ROWS)
+        features = self.features(train, BATCH_TOKENS)
         feature_seconds = time.perf_counter() - started
-        learner = FeatureLearner(self.head, features, self.features(validation, ROWS))
-        result = fit(
-            learner, train.labels, validation.labels, params, learning_rate=params.head.learning_rate, seed=seed
-        )
+        learner = FeatureLearner(self.head, features, self.features(validation, BATCH_TOKENS))
+        learning_rate = params.section(self.record.method).learning_rate
+        result = fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
         rows_seen = result.samples_per_second * result.train_seconds
         seconds = feature_seconds + result.train_seconds
         return replace(result, train_seconds=seconds, samples_per_second=rows_seen / seconds)
 
     @torch.inference_mode()
-    def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows."""
-        logits: NDArray[np.float32] = self.head(self.features(split, batch_size)).numpy()
+        logits: NDArray[np.float32] = self.head(self.features(split, batch_tokens)).numpy()
         return logits
 
     def save(self, folder: Path) -> None:
-        """Write the head, the tokenizer and what finds the encoder again."""
+        """Write the head, the tokenizer and what reloads the encoder."""
         folder.mkdir(parents=True, exist_ok=True)
         with full_disk_as_os_error():
             save_file(dict(self.head.state_dict()), folder / WEIGHTS)
@@ -81,37 +80,28 @@ class HeadClassifier:
 
 
 def build_head_classifier(
-    base: BaseModel,
-    params: TrainParams,
-    *,
-    label_names: tuple[str, ...],
-    seed: int,
-    precision: Precision,
-    device: torch.device,
+    setup: Setup, params: TrainParams, *, method: str, label_names: tuple[str, ...], seed: int
 ) -> HeadClassifier:
     """A fresh head on the base model; the same seed gives the same weights.
 
     Raises:
-        StudyError: If the base model cannot be loaded or has no room for so many tokens.
+        StudyError: If the base model cannot be loaded or reads fewer tokens than `params.max_tokens`.
     """
-    encoder, _ = load_encoder(base, label_names)
-    require_room(base, encoder, params.max_tokens)
-    torch.manual_seed(seed)
-    head = nn.Linear(encoder.config.hidden_size, len(label_names))
+    encoder = fresh_encoder(setup.base, label_names, max_tokens=params.max_tokens, seed=seed)
+    torch.manual_seed(seed)  # the head of Transformers, which is not used, has drawn from the generator
+    head = nn.Linear(encoder.model.config.hidden_size, len(label_names))
     trainable = sum(weight.numel() for weight in head.parameters())
-    record = Record(
-        method="head",
-        label_names=list(label_names),
+    record = record_training(
+        setup,
+        params,
+        encoder.model,
+        method=method,
+        label_names=label_names,
         trainable_parameters=trainable,
-        total_parameters=sum(weight.numel() for weight in encoder.base_model.parameters()) + trainable,
-        engine=choose_engine(params.engine, encoder),
-        precision=precision,
-        max_tokens=params.max_tokens,
-        base=record_base(base),
+        total_parameters=sum(weight.numel() for weight in encoder.model.base_model.parameters()) + trainable,
     )
-    tokenizer = load_tokenizer(base.folder, base.name)
-    forward = prepare_forward(_frozen(encoder, device), record.engine, precision)
-    return HeadClassifier(head=head, forward=forward, tokenizer=tokenizer, record=record, device=device)
+    forward = prepare_forward(_frozen(encoder.model, setup.device), record.engine, setup.precision)
+    return HeadClassifier(head=head, forward=forward, tokenizer=encoder.tokenizer, record=record, device=setup.device)
 
 
 def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
@@ -121,7 +111,7 @@ def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
         StudyError: If the base model is not there, or its weights are not those of the training.
     """
     record = read_record(folder)
-    encoder, _ = load_encoder(find_again(record, folder), tuple(record.label_names))
+    encoder, _ = load_encoder(reload_base(record, folder), tuple(record.label_names))
     head = nn.Linear(encoder.config.hidden_size, len(record.label_names))
     head.load_state_dict(load_file(folder / WEIGHTS))
     forward = prepare_forward(_frozen(encoder, device), record.engine, record.precision)

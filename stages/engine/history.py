@@ -20,6 +20,15 @@ class Epoch:
     learning_rate: float  # after the last step of the pass
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """What a training was; the classifier holds the weights of the best epoch."""
+
+    history: list[Epoch]
+    train_seconds: float  # wall time of the passes, validation apart
+    samples_per_second: float  # training rows through the loop
+
+
 def write_history(path: Path, history: list[Epoch]) -> None:
     """Write one CSV row per epoch, columns named as the fields of `Epoch`."""
     write_text(path, pd.DataFrame([asdict(epoch) for epoch in history]).to_csv(index=False))

@@ -5,13 +5,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.engine.dropout import DropoutMasks
 from stages.engine.forward import Forward
-from stages.engine.packing import pack
-from stages.engine.predict import predict_logits
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packing import pack
+from stages.engine.predict import BATCH_TOKENS, predict_logits
 from stages.engine.tokens import TokenRows
-
-VALIDATION_ROWS = 128  # per forward pass; changes speed, not scores
 
 
 class TextLearner:
@@ -42,7 +40,7 @@ class TextLearner:
 
     def validation_logits(self) -> NDArray[np.float32]:
         """(M, C) logits of all validation rows, dropout off."""
-        return predict_logits(self._forward, self._validation, batch_size=VALIDATION_ROWS, device=self.device)
+        return predict_logits(self._forward, self._validation, batch_tokens=BATCH_TOKENS, device=self.device)
 
 
 class FeatureLearner:

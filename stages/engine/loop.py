@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil, isfinite
 from typing import Protocol
 
@@ -16,7 +15,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from stages.engine.history import Epoch, best_epoch
+from stages.engine.history import Epoch, Fit, best_epoch
 from stages.engine.params import TrainParams
 from stages.engine.tokens import shuffled_batches
 from stages.foundation.errors import StudyError
@@ -39,15 +38,6 @@ class Learner(Protocol):
 
     def validation_logits(self) -> NDArray[np.float32]:
         """(M, C) logits of all validation rows, dropout off."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fit:
-    """What happened; the learner holds the weights of the best epoch."""
-
-    history: list[Epoch]
-    train_seconds: float  # wall time of the passes, validation apart
-    samples_per_second: float  # training rows through the loop
 
 
 def fit(

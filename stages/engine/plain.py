@@ -5,10 +5,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.packing import PackedBatch
+from stages.engine.models.record import Precision
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packing import PackedBatch
 from stages.engine.precision import matrix_products_in
-from stages.engine.record import Precision
 
 
 class PlainForward:

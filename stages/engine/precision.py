@@ -1,4 +1,8 @@
-"""Which number format the matrix products run in."""
+"""Which precision the encoder computes in: bf16 or fp32.
+
+In bf16 the packed engine keeps the residual stream and the norms in it, too (`PackedBert`); the plain one leaves that
+to PyTorch's autocast. What is trained, and the optimizer's state, is fp32 in either.
+"""
 
 import time
 from contextlib import AbstractContextManager
@@ -6,16 +10,17 @@ from typing import Literal
 
 import torch
 
-from stages.engine.record import Precision
+from stages.engine.models.record import Precision
 
 WORTHWHILE = 1.3  # bf16 is taken from this multiple of the fp32 rate on; seen are 0.5, 1, 2 and 6, never near it
+LEAST_TOLD = 0.1  # times the fp32 rate: of less, one decimal says nothing
 ROWS, WIDTH, REPEATS = 128, 768, 60  # a product that is done before the system interrupts it, and how often it is timed
 
 
 def choose_precision(wanted: Literal["auto", "bf16", "fp32"], device: torch.device) -> tuple[Precision, str]:
     """What `train.precision` means on this device, and why.
 
-    `auto` measures, for some 100 ms: processors with bf16 instructions differ in whether these are faster than fp32.
+    `auto` measures, for some 100 ms: CPUs with bf16 instructions differ in whether these are faster than fp32.
     """
     if wanted != "auto":
         return wanted, "as params.yaml says"
@@ -25,11 +30,12 @@ def choose_precision(wanted: Literal["auto", "bf16", "fp32"], device: torch.devi
         return "fp32", f"bf16 was never tried on {device.type}"
     speedup = bf16_speedup()
     precision: Precision = "bf16" if speedup >= WORTHWHILE else "fp32"
-    return precision, f"bf16 matrix products run at {speedup:.1f} times the fp32 rate here"
+    rate = f"{speedup:.1f} times" if speedup >= LEAST_TOLD else "less than a tenth of"
+    return precision, f"bf16 matrix products run at {rate} the fp32 rate here"
 
 
 def bf16_speedup() -> float:
-    """How many times faster the processor multiplies matrices in bf16 than in fp32, best of many tries each.
+    """How many times faster the CPU multiplies matrices in bf16 than in fp32, best of many tries each.
 
     On one thread, since two wait for each other, and so for whatever else the machine does.
     """
@@ -53,5 +59,5 @@ def matrix_products_in(precision: Precision, device: torch.device) -> AbstractCo
 
 
 def dtype_of(precision: Precision) -> torch.dtype:
-    """PyTorch's name of the format."""
+    """PyTorch's name of the precision."""
     return {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}[precision]

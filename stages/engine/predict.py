@@ -8,27 +8,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.engine.forward import Forward
-from stages.engine.packing import PackedBatch, pack
+from stages.engine.packed.packing import PackedBatch, pack
 from stages.engine.tokens import TokenRows, sorted_batches
 
+BATCH_TOKENS = 16_384  # rows times the longest text of a forward pass; changes speed and memory, not scores
+
 
 @torch.inference_mode()
-def predict_logits(forward: Forward, texts: TokenRows, *, batch_size: int, device: torch.device) -> NDArray[np.float32]:
+def predict_logits(
+    forward: Forward, texts: TokenRows, *, batch_tokens: int, device: torch.device
+) -> NDArray[np.float32]:
     """(N, C) float32 logits, in the order of the texts, dropout off."""
     merged = forward.merged()
-    return _per_text(texts, batch_size, device, lambda batch: merged.logits(batch, None))
+    return _per_text(texts, batch_tokens, device, lambda batch: merged.logits(batch, None))
 
 
 @torch.inference_mode()
-def mean_hidden(forward: Forward, texts: TokenRows, *, batch_size: int, device: torch.device) -> NDArray[np.float32]:
+def mean_hidden(forward: Forward, texts: TokenRows, *, batch_tokens: int, device: torch.device) -> NDArray[np.float32]:
     """(N, W) float32 mean of the last hidden states of each text, in the order of the texts, dropout off."""
-    return _per_text(texts, batch_size, device, forward.merged().mean_hidden)
+    return _per_text(texts, batch_tokens, device, forward.merged().mean_hidden)
 
 
 def _per_text(
-    texts: TokenRows, batch_size: int, device: torch.device, compute: Callable[[PackedBatch], Tensor]
+    texts: TokenRows, batch_tokens: int, device: torch.device, compute: Callable[[PackedBatch], Tensor]
 ) -> NDArray[np.float32]:
-    batches = sorted_batches(texts.lengths, batch_size)
+    batches = sorted_batches(texts.lengths, batch_tokens)
     rows = torch.cat([compute(pack(texts, batch).to(device)) for batch in batches])
     values = np.empty(rows.shape, dtype=np.float32)
     values[np.concatenate(batches)] = rows.cpu().numpy()  # the one wait for the device (sync)

@@ -63,7 +63,18 @@ def shuffled_batches(
     return [batches[at] for at in generator.permutation(len(batches))]
 
 
-def sorted_batches(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    """All rows in batches of like length, shortest first; for prediction, where order is free."""
+def sorted_batches(lengths: NDArray[np.int64], batch_tokens: int) -> list[NDArray[np.int64]]:
+    """All rows in batches of like length, shortest first; for prediction, where order is free.
+
+    Lengths 2, 2, 3, 7 and a budget of 6 tokens make the batches (2, 2), (3) and (7).
+
+    Args:
+        lengths: (N,) tokens of each text.
+        batch_tokens: Budget of a batch: its rows times the tokens of its longest. A text longer than that is alone.
+    """
     order = np.argsort(lengths, kind="stable")
-    return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+    starts = [0]
+    for at, longest in enumerate(lengths[order].tolist()):
+        if at > starts[-1] and (at + 1 - starts[-1]) * longest > batch_tokens:
+            starts.append(at)
+    return np.split(order, starts[1:])

@@ -1,90 +1,59 @@
-"""What the report says of each method: who names the class, how it was trained, how to read its curves."""
+"""What the report says of the method: who names the class, how it was trained, how to read its curves.
 
+What only one method has to say stands in its file in `stages.methods`.
+"""
+
+from stages.methods import METHODS
 from stages.reporting.html import NARROW, count
-from stages.reporting.params import LoraView, ReportView
+from stages.reporting.params import ReportView
 from stages.reporting.results import Numbers
 
-METHODS = {
-    "lora": "lora: adapter and head on a frozen model",
-    "full": "full: every parameter, and a head",
-    "head": "head: a linear head on a frozen model",
-    "tfidf": "tfidf: logistic regression, no model",
-}
 ENGINES = {"packed": "packed, without padding", "plain": "plain, Transformers' own"}
 
 
 def headline(params: ReportView) -> str:
     """Size, data and method."""
-    trained = params.method if params.method == "tfidf" else f"{params.method} on {params.model}"
+    trained = f"{params.method} on {params.model}" if METHODS[params.method].has_base_model else params.method
     return f"{count(params.samples)} samples of {params.dataset}: {trained}"
 
 
 def classifier(params: ReportView) -> str:
     """Who names the class, for the middle of a sentence."""
-    return {
-        "lora": f"{params.model} with LoRA",
-        "full": f"{params.model} with all parameters trained",
-        "head": f"a linear head on the frozen {params.model}",
-        "tfidf": "logistic regression on TF-IDF weights",
-    }[params.method]
+    return METHODS[params.method].words.classifier.format(model=params.model)
 
 
 def training(params: ReportView, scored: Numbers) -> list[list[str]]:
     """How the classifier was trained, as rows of a table."""
-    rows = [["method", METHODS[params.method]]]
-    if params.method == "tfidf":
-        rows += [*_tfidf(params), ["trained parameters", count(scored["trainable_parameters"])]]
-    else:
-        rows = [["model", params.model], *rows, *_own_rows(params), *_trained_share(scored), *_descent(params, scored)]
+    method = METHODS[params.method]
     engine: str = scored["engine_used"]
+    rows = [["method", f"{method.name}: {method.words.title}"], *method.words.own_rows(params.own)]
+    if method.by_steps:
+        rows.append(["learning rate", f"{params.own.learning_rate:g} at the first step, falling linearly to 0"])
+    if method.has_base_model:
+        rows = [["model", params.model], *rows, *_trained_share(scored)]
+    else:
+        rows.append(["trained parameters", count(scored["trainable_parameters"])])
+    if method.by_steps:
+        rows += _descent(params, scored)
     return [*rows, ["engine", ENGINES.get(engine, engine)], ["precision", scored["precision_used"]]]
 
 
 def chosen_by(params: ReportView) -> str:
     """What the splits chose."""
-    if params.method == "tfidf":
+    if not METHODS[params.method].by_steps:
         return "Neither validation nor test chose anything."
     return "Validation chose the epoch that was kept, so its scores are a little too good; test chose nothing."
 
 
 def curves_note(params: ReportView) -> str:
     """How to read the curves."""
-    if params.method == "tfidf":
-        return "Logistic regression has no epochs: both values are taken once, of the fitted weights."
-    dropout = "" if params.method == "head" else "with dropout on and "
-    note = (
-        f"Training values are means over the epoch, {dropout}while the weights move; validation values are "
-        "taken after it. The epoch with the lowest validation loss is kept."
-    )
+    method = METHODS[params.method]
+    if not method.by_steps:
+        return method.words.curves
+    note = f"{method.words.curves} The epoch with the lowest validation loss is kept."
     if params.train.max_steps is None:
         return note
     return f"{note} An epoch is here an equal share of {count(params.train.max_steps)} steps, not a pass over the rows."
-
-
-def _own_rows(params: ReportView) -> list[list[str]]:
-    """What only this method has; each has a learning rate of its own."""
-    train = params.train
-    rate, rows = {
-        "lora": (train.lora.learning_rate, _adapter(train.lora)),
-        "full": (train.full.learning_rate, []),
-        "head": (train.head.learning_rate, [["features", "mean of the last hidden states of the frozen encoder"]]),
-    }[params.method]
-    return [*rows, ["learning rate", f"{rate:g} at the first step, falling linearly to 0"]]
-
-
-def _adapter(lora: LoraView) -> list[list[str]]:
-    return [
-        ["adapter", f"rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}"],
-        ["adapted layers", ", ".join(lora.target_modules)],
-    ]
-
-
-def _tfidf(params: ReportView) -> list[list[str]]:
-    tfidf = params.train.tfidf
-    return [
-        ["features", f"TF-IDF weights; longest run of words: {tfidf.max_ngram}"],
-        ["regularization", f"C = {tfidf.inverse_regularization:g}"],
-    ]
 
 
 def _trained_share(scored: Numbers) -> list[list[str]]:

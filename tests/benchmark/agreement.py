@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
 
-from stages.engine.classifier import load_classifier
-from stages.engine.encoder import find_again
-from stages.engine.record import read_record
+from stages.engine.classifier import load_adapted_classifier
+from stages.engine.models.encoder import reload_base
+from stages.engine.models.record import read_record
+from stages.engine.predict import BATCH_TOKENS
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
@@ -32,7 +33,7 @@ def peft_logits(sentences: list[str]) -> NDArray[np.float32]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     base = AutoModelForSequenceClassification.from_pretrained(
-        find_again(record, paths.MODEL).folder, num_labels=len(record.label_names), dtype=torch.float32
+        reload_base(record, paths.MODEL).folder, num_labels=len(record.label_names), dtype=torch.float32
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
@@ -58,9 +59,9 @@ def main() -> None:
     expected = peft_logits(test.sentences)
     say(f"{len(test):,} test rows, against plain PEFT in fp32:")
     for precision in ("fp32", "bf16"):
-        loaded = load_classifier(paths.MODEL, torch.device("cpu"))
+        loaded = load_adapted_classifier(paths.MODEL, torch.device("cpu"))
         record = replace(loaded.record, engine="packed", precision=precision)
-        logits = replace(loaded, record=record).predict(test, ROWS)
+        logits = replace(loaded, record=record).predict(test, BATCH_TOKENS)
         largest = np.abs(logits - expected).max()
         changed = int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum())
         say(f"  packed, {precision}: logits differ by {largest:.2g} at most, predicted classes in {changed} rows")

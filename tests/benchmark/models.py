@@ -19,7 +19,7 @@ def model_folder(model: str, params: TrainParams, scratch: Path) -> Path:
 
 
 def _find_folder(model: str, params: TrainParams) -> Path:
-    from stages.engine.base_model import find_base_model  # in the child: the parent stays small, see worker.py
+    from stages.engine.models.base_model import find_base_model  # in the child: the parent stays small, see worker.py
 
     return find_base_model(model, params.base_models).folder.resolve()
 

@@ -7,11 +7,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from stages.corpus.sources.file_tables import read_table
-from stages.engine.params import TrainParams, TrainView
+from stages.engine.params import TrainParams
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json
 from stages.foundation.params import read_params
 from stages.foundation.split import Split
+from stages.methods import TrainView
 
 SHUFFLE_SEED = 0  # of the rows; a file's first rows are seldom like the rest
 
@@ -21,7 +22,7 @@ class Task:
     """A worker's orders, sent to it as it starts."""
 
     folder: Path  # config.json, safetensors weights and the tokenizer
-    params: TrainParams  # LoRA, AdamW, batch size, as params.yaml says
+    params: TrainParams  # AdamW, batch size and the section of LoRA, as params.yaml says
     rows: Split
 
 

@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from stages.engine.base_model import BaseModel, find_base_model
 from stages.engine.classifier import Classifier, build_classifier
-from stages.engine.dropout import DropoutMasks
-from stages.engine.params import FullParams, HeadParams, TfidfParams, TrainParams
+from stages.engine.models.base_model import BaseModel, find_base_model
+from stages.engine.models.encoder import Setup
+from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.tokens import TokenRows
 from stages.foundation.split import Split
+from stages.methods import TrainSection
+from stages.methods.full import FullParams
+from stages.methods.head import HeadParams
+from stages.methods.lora import adapter_config
+from stages.methods.tfidf import TfidfParams
 from tests.tiny_bert import LORA, NO_DROPOUT, VOCABULARY, save_tiny_bert
 
 CPU = torch.device("cpu")
-PARAMS = TrainParams(
+PARAMS = TrainSection(
     epochs=4,
     max_steps=None,
     batch_size=8,
@@ -53,13 +58,12 @@ def tiny_classifier(tiny_base) -> Classifier:
 def build(base: BaseModel, *, seed: int, lora=LORA, precision="fp32", **changes) -> Classifier:
     """A classifier on a base model; `lora=None` trains all of it, `changes` go into the params."""
     return build_classifier(
-        base,
+        Setup(base=base, device=CPU, precision=precision),
         replace(PARAMS, **changes),
-        lora=lora,
+        method="full" if lora is None else "lora",
+        adapter=lora and adapter_config(lora),
         label_names=("negative", "positive"),
         seed=seed,
-        precision=precision,
-        device=CPU,
     )
 
 

@@ -11,12 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
-from stages.engine.base_model import find_base_model
-from stages.engine.classifier import load_classifier, lora_config
-from stages.engine.params import LoraParams
-from stages.engine.record import FILE
+from stages.engine.classifier import load_adapted_classifier
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.record import FILE
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
+from stages.methods.lora import LoraParams, adapter_config
 from tests.engine.conftest import CPU, build, opinions, train
 from tests.tiny_bert import LORA
 
@@ -27,7 +27,7 @@ def test_lora_on_bert_base_trains_the_published_number_of_parameters(repository)
     with torch.device("meta"):  # shapes only
         model = BertForSequenceClassification(BertConfig(num_labels=2))
 
-    assert get_peft_model(model, lora_config(lora)).get_nb_trainable_parameters() == (296_450, 109_780_228)
+    assert get_peft_model(model, adapter_config(lora)).get_nb_trainable_parameters() == (296_450, 109_780_228)
 
 
 def test_only_the_adapter_and_the_head_are_trained(tiny_classifier):
@@ -51,7 +51,7 @@ def test_a_saved_classifier_gives_the_same_logits(tiny_classifier, tmp_path):
     train(tiny_classifier, split, split)
     tiny_classifier.save(tmp_path / "model")
 
-    loaded = load_classifier(tmp_path / "model", CPU)
+    loaded = load_adapted_classifier(tmp_path / "model", CPU)
 
     assert loaded.record == tiny_classifier.record
     np.testing.assert_array_equal(loaded.predict(split, 8), tiny_classifier.predict(split, 8))
@@ -100,7 +100,7 @@ def test_a_base_model_that_changed_since_is_refused(tiny_classifier, tmp_path):
     replace(tiny_classifier, record=replace(record, base=replace(record.base, weights_sha256="0" * 64))).save(tmp_path)
 
     with pytest.raises(StudyError, match=r"not those that .* was trained on"):
-        load_classifier(tmp_path, CPU)
+        load_adapted_classifier(tmp_path, CPU)
 
 
 @pytest.mark.parametrize("target_modules", [["nowhere"], ["query", "nowhere"]])
@@ -146,7 +146,7 @@ def test_a_pooler_that_pretraining_left_out_is_trained_and_saved(tiny_base, tmp_
     )
     classifier = build(headless, seed=0)
     classifier.save(tmp_path / "model")
-    loaded = load_classifier(tmp_path / "model", CPU)
+    loaded = load_adapted_classifier(tmp_path / "model", CPU)
 
     assert any("pooler" in name for name in classifier.trainable())
     np.testing.assert_array_equal(loaded.predict(opinions(10), 8), classifier.predict(opinions(10), 8))
@@ -158,7 +158,7 @@ def test_a_classifier_in_bf16_learns_and_is_saved_with_its_number_format(tiny_ba
     classifier.save(tmp_path)
 
     assert history[-1].val_accuracy > 0.9
-    assert load_classifier(tmp_path, CPU).record.precision == "bf16"
+    assert load_adapted_classifier(tmp_path, CPU).record.precision == "bf16"
     rounded, exact = (
         build(tiny_base, seed=0, precision=precision).predict(opinions(40), 8) for precision in ("bf16", "fp32")
     )

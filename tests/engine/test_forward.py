@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, get_peft_model
+from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora.config import VeloraConfig
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -10,20 +13,46 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from stages.engine import forward
 from stages.engine.forward import choose_engine, prepare_forward, unknown_to_packed
-from stages.engine.packed_bert import PackedBert
+from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packing import pack
 from stages.engine.plain import PlainForward
 from stages.foundation.errors import StudyError
+from tests.engine.conftest import assert_near, texts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 SMALL = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
-def bert(lora=None, **config):
+def bert(lora=None, name="default", **config):
     model = BertForSequenceClassification(BertConfig(**SMALL, **config))
     if lora is not None:
-        get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=4, **lora))
+        get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=4, **lora), adapter_name=name)
+    return model
+
+
+def adapters(model):
+    return [module for module in model.modules() if isinstance(module, LoraLinear)]
+
+
+def with_second_adapter(model):
+    for layer in adapters(model):
+        layer.update_layer("second", r=4, lora_alpha=4, config=LoraConfig(r=4))
+        layer.set_adapter(["default", "second"])
+    return model
+
+
+def merged(model):
+    for layer in adapters(model):
+        layer.merge()
+    return model
+
+
+def ia3():
+    model = bert()
+    get_peft_model(model, IA3Config(task_type="SEQ_CLS", target_modules=["query"], feedforward_modules=[]))
     return model
 
 
@@ -49,8 +78,44 @@ UNKNOWN = {
     "subclass": (subclass, "models of type bert"),
     "relu": (lambda: bert(hidden_act="relu"), "the activation relu"),
     "decoder": (lambda: bert(is_decoder=True), "decoders"),
-    "bias all": (lambda: bert({"target_modules": ["query"], "bias": "all"}), "biases that are trained"),
-    "bias lora_only": (lambda: bert({"target_modules": ["query"], "bias": "lora_only"}), "biases that are trained"),
+    "bias all": (lambda: bert({"target_modules": ["query"], "bias": "all"}), "weights or biases that are trained"),
+    "bias lora_only": (
+        lambda: bert({"target_modules": ["query"], "bias": "lora_only"}),
+        "weights or biases that are trained",
+    ),
+    "dora": (
+        lambda: bert({"target_modules": ["query"], "use_dora": True}),
+        "a variant of LoRA, DoraLinearVariant, on bert.encoder.layer.0.attention.self.query",
+    ),
+    "velora": (
+        lambda: bert({"target_modules": ["query"], "velora_config": VeloraConfig(num_groups=4)}),
+        "a variant of LoRA, VeloraLinearVariant, on bert.encoder.layer.0.attention.self.query",
+    ),
+    "lora_bias": (
+        lambda: bert({"target_modules": ["query"], "lora_bias": True}),
+        "an adapter with a bias of its own on bert.encoder.layer.0.attention.self.query",
+    ),
+    "two adapters": (
+        lambda: with_second_adapter(bert({"target_modules": ["query"]})),
+        "several adapters, or one that is not in use, on bert.encoder.layer.0.attention.self.query",
+    ),
+    "another name": (
+        lambda: bert({"target_modules": ["query"]}, name="mine"),
+        "several adapters, or one that is not in use, on bert.encoder.layer.0.attention.self.query",
+    ),
+    "merged": (
+        lambda: merged(bert({"target_modules": ["query"]})),
+        "an adapter that is merged into the weights on bert.encoder.layer.0.attention.self.query",
+    ),
+    "ranks": (
+        lambda: bert({"target_modules": ["query", "value"], "rank_pattern": {"value": 2}}),
+        "adapters of different ranks, 2 and 4",
+    ),
+    "a layer that is trained as well": (
+        lambda: bert({"target_modules": ["query"], "modules_to_save": ["value"]}),
+        "an adapter on bert.encoder.layer.0.attention.self.value",
+    ),
+    "ia3": (ia3, "an adapter on bert.encoder.layer.0.attention.self.query"),
     "embeddings": (
         lambda: bert({"target_modules": ["query", "word_embeddings"]}),
         "an adapter on bert.embeddings.word_embeddings",
@@ -95,6 +160,8 @@ KNOWN = [
     {"target_modules": ["query", "value"]},
     {"target_modules": ["query", "key", "value", "dense"]},
     {"target_modules": ["query"], "modules_to_save": ["pooler"]},
+    {"target_modules": ["query", "value"], "use_rslora": True},
+    {"target_modules": ["query", "value"], "alpha_pattern": {"value": 32}},
 ]
 
 
@@ -121,3 +188,23 @@ def test_each_engine_has_its_forward_pass():
 def test_the_packed_engine_computes_in_the_format_asked_for(precision):
     packed = prepare_forward(bert(), "packed", precision)
     assert packed._dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+
+
+@pytest.mark.parametrize("variant", [{"use_rslora": True}, {"alpha_pattern": {"value": 32}}], ids=str)
+def test_adapters_that_differ_by_their_scale_alone_are_computed_as_peft_does(variant):
+    model = bert({"target_modules": ["query", "value"], **variant})
+    for layer in adapters(model):
+        torch.nn.init.normal_(layer.lora_B["default"].weight)
+    batch = pack(texts_of([3, 9, 17]), np.arange(3))
+
+    packed, plain = (prepare_forward(model, engine, "fp32").logits(batch, None) for engine in ("packed", "plain"))
+
+    assert_near(packed, plain, rounding=1e-5)  # some 20 sums of up to 64 terms in float32
+
+
+def test_slower_public_operators_are_said_to_be_taken(monkeypatch, capsys):
+    monkeypatch.setattr(forward, "public_operators", lambda *_: ["products: no oneDNN"])
+    prepare_forward(bert(), "packed", "fp32")
+
+    expected = "engine packed, with PyTorch's public operators, which are slower; products: no oneDNN\n"
+    assert capsys.readouterr().out == expected

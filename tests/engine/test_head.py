@@ -2,8 +2,9 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from stages.engine.base_model import find_base_model
 from stages.engine.head import build_head_classifier
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.encoder import Setup
 from tests.engine.conftest import CPU, PARAMS, opinions
 from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 
@@ -12,7 +13,8 @@ from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_robe
 @torch.no_grad()
 def test_the_features_are_the_mean_hidden_states_of_each_text(tmp_path, save):
     base, split = find_base_model(str(save(tmp_path)), {}), opinions(12)
-    head = build_head_classifier(base, PARAMS, label_names=split.label_names, seed=0, precision="fp32", device=CPU)
+    setup = Setup(base=base, device=CPU, precision="fp32")
+    head = build_head_classifier(setup, PARAMS, method="head", label_names=split.label_names, seed=0)
     encoder = AutoModel.from_pretrained(base.folder).eval()
 
     features = head.features(split, 5)

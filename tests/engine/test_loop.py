@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy
 from stages.engine import loop
 from stages.engine.history import best_epoch, read_history, write_history
 from stages.engine.loop import steps_of_epochs
-from stages.engine.packing import pack
+from stages.engine.packed.packing import pack
+from stages.engine.predict import BATCH_TOKENS
 from stages.engine.tokens import tokenize
 from stages.foundation.errors import ParamsError, StudyError
 from tests.engine.conftest import PARAMS, STILL_LORA, build, opinions, train, turned
@@ -39,7 +40,7 @@ def test_the_weights_of_the_best_epoch_are_kept(tiny_classifier):
     wrong = turned(opinions(200))  # trained on the opposite, validation can only get worse
     result = train(tiny_classifier, wrong, validation, patience=2)
 
-    logits = torch.tensor(tiny_classifier.predict(validation, 128)).double()
+    logits = torch.tensor(tiny_classifier.predict(validation, BATCH_TOKENS)).double()
     kept = cross_entropy(logits, torch.tensor(validation.labels)).item()
 
     assert kept == pytest.approx(best_epoch(result.history).val_loss, abs=1e-12)

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from stages.engine.base_model import find_base_model
-from stages.engine.dropout import DropoutMasks
 from stages.engine.history import best_epoch
-from stages.engine.packed_bert import PackedBert
-from stages.engine.packing import pack
+from stages.engine.models.base_model import find_base_model
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packing import pack
 from stages.engine.plain import PlainForward
 from tests.engine.conftest import CPU, STILL_LORA, assert_near, build, opinions, stir, texts_of, train
 from tests.tiny_bert import NO_DROPOUT, save_tiny_bert

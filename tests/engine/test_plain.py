@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.engine.base_model import find_base_model
-from stages.engine.methods import build, load
-from stages.engine.params import TrainView
+from stages.engine.models.base_model import find_base_model
 from stages.foundation.errors import StudyError
-from tests.engine.conftest import CPU, PARAMS, opinions
+from stages.methods import TrainView, build, load
+from tests.engine.conftest import PARAMS, opinions
 from tests.engine.conftest import build as build_on
 from tests.tiny_bert import LORA, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 
@@ -41,7 +40,7 @@ def test_another_encoder_is_trained_saved_and_loaded_in_the_plain_way(other, tmp
 
     result = classifier.fit(opinions(64), opinions(20, seed=1), replace(view.train, epochs=1), seed=0)
     classifier.save(tmp_path / "saved")
-    loaded, test = load(tmp_path / "saved", CPU), opinions(30, seed=2)
+    loaded, test = load(tmp_path / "saved", "cpu"), opinions(30, seed=2)
 
     assert len(result.history) == 1
     assert classifier.record.engine == loaded.record.engine == "plain"
@@ -68,7 +67,7 @@ def test_adapters_that_the_packed_pass_does_not_know_are_trained_and_saved(tiny_
 
     assert classifier.record.engine == "plain"
     assert not np.allclose(classifier.predict(test, 8), before)
-    np.testing.assert_array_equal(load(tmp_path, CPU).predict(test, 8), classifier.predict(test, 8))
+    np.testing.assert_array_equal(load(tmp_path, "cpu").predict(test, 8), classifier.predict(test, 8))
 
 
 def test_a_roberta_reads_as_many_tokens_as_it_has_positions_behind_that_of_padding(tmp_path):

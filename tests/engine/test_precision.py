@@ -46,3 +46,10 @@ def test_matrix_products_come_out_in_the_format_asked_for(name):
     with matrix_products_in(name, CPU):
         assert layer(torch.ones(1, 4)).dtype == dtype_of(name)
     assert layer.weight.dtype == torch.float32
+
+
+def test_a_rate_that_one_decimal_cannot_tell_is_told_in_words(monkeypatch):
+    monkeypatch.setattr(precision, "bf16_speedup", lambda: 0.04)
+
+    _, reason = choose_precision("auto", CPU)
+    assert reason == "bf16 matrix products run at less than a tenth of the fp32 rate here"

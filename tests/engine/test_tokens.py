@@ -76,7 +76,21 @@ def test_bucketing_brings_texts_of_like_length_together(bucket_batches):
     assert waste_with < waste_without / 2
 
 
-def test_prediction_batches_run_from_short_to_long():
-    lengths = np.array([9, 2, 5, 7, 1])
+@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=300), batch_tokens=st.integers(1, 200))
+@settings(deadline=None)
+def test_prediction_fills_batches_from_short_to_long_up_to_a_budget_of_padded_tokens(lengths, batch_tokens):
+    batches = sorted_batches(np.array(lengths), batch_tokens)
+    order = np.concatenate(batches).tolist()
 
-    assert [batch.tolist() for batch in sorted_batches(lengths, 2)] == [[4, 1], [2, 3], [0]]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[row] for row in order] == sorted(lengths)
+    for batch, following in zip(batches, [*batches[1:], None], strict=True):
+        assert len(batch) == 1 or len(batch) * lengths[batch[-1]] <= batch_tokens
+        if following is not None:  # not one row more would have had room
+            assert (len(batch) + 1) * lengths[following[0]] > batch_tokens
+
+
+def test_a_text_longer_than_the_budget_is_alone():
+    batches = sorted_batches(np.array([7, 2, 3, 2]), 6)
+
+    assert [batch.tolist() for batch in batches] == [[1, 3], [2], [0]]

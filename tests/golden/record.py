@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,14 @@ import pandas as pd
 import torch
 
 from stages import evaluate, prepare, subsample, train
-from stages.engine.base_model import find_base_model
-from stages.engine.dropout import DropoutMasks
-from stages.engine.encoder import load_tokenizer
-from stages.engine.methods import build
-from stages.engine.params import TrainView
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.encoder import load_tokenizer
+from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.tokens import shuffled_batches, tokenize
 from stages.foundation import paths, versions
 from stages.foundation.params import read_params
 from stages.foundation.split import Split, read_split, write_split
+from stages.methods import METHODS, TrainView, build
 from stages.scoring.classification import score
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
 from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
@@ -108,7 +108,7 @@ def training_record() -> Record:
 
 def method_record(method: str) -> Record:
     """A training of 40 steps, validated after each: with every architecture, or none where the method has none."""
-    if method == "tfidf":
+    if not METHODS[method].has_base_model:
         return {"": _trained(method, {})}
     record = {}
     for name, (save, changes) in ARCHITECTURES.items():
@@ -140,14 +140,15 @@ def scoring_record() -> Record:
 def records() -> dict[str, Callable[[], Record]]:
     """What has a record, by its file's name without ending: the room or method, and its version."""
     training = f"training-{versions.TRAINING}"
+    names = {
+        name: f"{name}-{method.version}" + (f"-{training}" if method.by_steps else "")
+        for name, method in METHODS.items()
+    }
     return {
         f"corpus-{versions.CORPUS}": corpus_record,
         f"corpus-{versions.CORPUS}-sst2": sst2_record,
         training: training_record,
-        **{
-            f"{method}-1-{training}": lambda method=method: method_record(method) for method in ("lora", "full", "head")
-        },
-        "tfidf-1": lambda: method_record("tfidf"),
+        **{names[method]: partial(method_record, method) for method in METHODS},
         f"scoring-{versions.SCORING}": scoring_record,
     }
 
@@ -203,7 +204,7 @@ def _trained(method: str, changes: dict[str, Any]) -> Record:
     write_split(paths.SUBSET, _opinions(72, seed=0))
     write_split(paths.VALIDATION, _opinions(24, seed=1))
     write_split(paths.TEST, _opinions(24, seed=2))
-    fresh = {} if method == "tfidf" else _fresh_weights()
+    fresh = _fresh_weights() if METHODS[method].has_base_model else {}
     train.main()
     evaluate.main()
     history = pd.read_csv(paths.HISTORY)

@@ -21,7 +21,7 @@ MEND = "numbers changed: raise the version of this room or method and append its
 
 # Rooms that a version holds to what they compute. `foundation` and `hub` read and write for all of them, and the record
 # is made through the pages; what else a page reaches must be listed here, or lie in one of these.
-GUARDED = ("stages.corpus", "stages.engine", "stages.scoring", "stages.hub", "stages.foundation")
+GUARDED = tuple(f"stages.{room}" for room in ("corpus", "engine", "methods", "scoring", "hub", "foundation"))
 PAGES = ("stages.prepare", "stages.subsample", "stages.train", "stages.evaluate")
 
 

@@ -104,7 +104,7 @@ def test_evaluating_again_gives_the_same_bytes():
     ("changes", "expected"),
     [
         ({"evaluate.confidence_level": 95}, "params.yaml: evaluate.confidence_level must be between 0 and 1, got 95.0"),
-        ({"evaluate.batch_size": 0}, "params.yaml: evaluate.batch_size must be at least 1, got 0"),
+        ({"evaluate.batch_tokens": 0}, "params.yaml: evaluate.batch_tokens must be at least 1, got 0"),
         ({"evaluate.device": "cuda"}, "there is no cuda device here; `device: cpu` needs none"),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_device_that_is_not_there_is_one_clear_line(method, monkeypatch):
         ({"train.precision": "fp8"}, r"train\.precision must be auto or bf16 or fp32, got 'fp8'"),
         ({"train.lora.dropout": 1.0}, r"train\.lora\.dropout must be in \[0, 1\), got 1\.0"),
         ({"train.lora.target_modules": ["nowhere"]}, "no layers named nowhere"),
-        ({"method": "qlora"}, "method must be lora or full or head or tfidf, got 'qlora'"),
+        ({"method": "qlora"}, "method must be full or head or lora or tfidf, got 'qlora'"),
         ({"model": "megabert"}, "unknown model 'megabert': known are minilm, bert-base-uncased"),
         ({"model": "./nowhere"}, "there is no model folder nowhere"),
         ({"seed": -1}, "seed must be"),

@@ -31,11 +31,16 @@ train:
   max_grad_norm: 1.0
   patience: 2
   max_tokens: 128
-  lora: {learning_rate: 5.0e-4, rank: 8, alpha: 16, dropout: 0.1, target_modules: [query, value]}
+  bucket_batches: 16
+  engine: auto
+  device: auto
+  precision: auto
+  lora: {learning_rate: 5.0e-4, rank: 8, alpha: 16, dropout: 0.1, bias: none, target_modules: [query, value]}
   full: {learning_rate: 5.0e-5}
   head: {learning_rate: 1.0e-2}
   tfidf: {max_ngram: 2, inverse_regularization: 1.0}
-evaluate: {confidence_level: 0.95}
+  base_models: {minilm: {source: folder, location: ./minilm, pin: ""}}
+evaluate: {batch_tokens: 16384, device: auto, confidence_level: 0.95}
 report: {worst_errors: 3}
 """
 

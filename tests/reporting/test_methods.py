@@ -81,5 +81,5 @@ def test_a_small_share_of_trained_parameters_is_not_rounded_to_none():
 
 
 def test_a_method_that_is_none_is_refused():
-    with pytest.raises(ParamsError, match="method must be lora or full or head or tfidf, got 'magic'"):
+    with pytest.raises(ParamsError, match="method must be full or head or lora or tfidf, got 'magic'"):
         view("magic")

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,12 +16,82 @@ from transformers import (
     logging,
 )
 
-from stages.engine.base_model import BaseModel, find_base_model
-from stages.engine.params import BaseModelParams
-from stages.engine.record import BaseRecord, Record
+from stages.engine.device import choose_device
+from stages.engine.forward import choose_engine
+from stages.engine.models.base_model import BaseModel, find_base_model
+from stages.engine.models.record import BaseRecord, Precision, Record
+from stages.engine.params import BaseModelParams, TrainParams
+from stages.engine.precision import choose_precision
 from stages.foundation.errors import StudyError
+from stages.foundation.log import say
 
 POOLER = "pooler"  # the one part of an encoder that pretraining often leaves out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What is trained, where, and in which precision."""
+
+    base: BaseModel
+    device: torch.device
+    precision: Precision  # of the matrix products
+
+
+def choose_setup(model: str, params: TrainParams) -> Setup:
+    """What `model`, `train.device` and `train.precision` mean on this machine; says what was chosen, and why.
+
+    Raises:
+        StudyError: If the model or the device is not there.
+    """
+    base = find_base_model(model, params.base_models)
+    device, device_reason = choose_device(params.device)
+    precision, precision_reason = choose_precision(params.precision, device)
+    say(f"device {device.type}: {device_reason}; precision {precision}: {precision_reason}")
+    return Setup(base=base, device=device, precision=precision)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreshEncoder:
+    """A base model in memory, with a fresh head, as every training on one begins."""
+
+    model: PreTrainedModel  # Transformers' classifier
+    fresh: frozenset[str]  # modules whose weights are not in the base model's files
+    tokenizer: PreTrainedTokenizerBase
+
+
+def fresh_encoder(base: BaseModel, label_names: tuple[str, ...], *, max_tokens: int, seed: int) -> FreshEncoder:
+    """Load a base model and its tokenizer; the same seed gives the same head, and the generator goes on from there.
+
+    Raises:
+        StudyError: If they cannot be loaded, or the model reads fewer tokens than that.
+    """
+    torch.manual_seed(seed)
+    model, fresh = load_encoder(base, label_names)
+    check_max_tokens(base, model, max_tokens)
+    return FreshEncoder(model=model, fresh=fresh, tokenizer=load_tokenizer(base.folder, base.name))
+
+
+def record_training(
+    setup: Setup,
+    params: TrainParams,
+    model: PreTrainedModel,
+    *,
+    method: str,
+    label_names: tuple[str, ...],
+    trainable_parameters: int,
+    total_parameters: int,
+) -> Record:
+    """What `load_encoder` and the forward pass need to make the same classifier again, and what was counted."""
+    return Record(
+        method=method,
+        label_names=list(label_names),
+        trainable_parameters=trainable_parameters,
+        total_parameters=total_parameters,
+        engine=choose_engine(params.engine, model),
+        precision=setup.precision,
+        max_tokens=params.max_tokens,
+        base=record_base(setup.base),
+    )
 
 
 def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, frozenset[str]]:
@@ -42,7 +113,7 @@ def load_model(folder: Path, name: str, label_names: tuple[str, ...]) -> tuple[P
     Raises:
         StudyError: If it cannot be loaded.
     """
-    refuse_chance()
+    require_determinism()
     logging.set_verbosity_error()  # "newly initialized" is for the caller to judge
     logging.disable_progress_bar()
     try:
@@ -78,7 +149,7 @@ def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def require_room(base: BaseModel, encoder: PreTrainedModel, max_tokens: int) -> None:
+def check_max_tokens(base: BaseModel, encoder: PreTrainedModel, max_tokens: int) -> None:
     """Refuse what would fail at the first long text.
 
     Raises:
@@ -93,7 +164,7 @@ def require_room(base: BaseModel, encoder: PreTrainedModel, max_tokens: int) -> 
 
 
 def record_base(base: BaseModel) -> BaseRecord:
-    """What `find_again` needs."""
+    """What `reload_base` needs."""
     return BaseRecord(
         name=base.name,
         source=base.source,
@@ -103,7 +174,7 @@ def record_base(base: BaseModel) -> BaseRecord:
     )
 
 
-def find_again(record: Record, trained: Path) -> BaseModel:
+def reload_base(record: Record, trained: Path) -> BaseModel:
     """The base model that the classifier in the folder `trained` was trained on.
 
     Raises:
@@ -118,7 +189,7 @@ def find_again(record: Record, trained: Path) -> BaseModel:
     return base
 
 
-def refuse_chance() -> None:
+def require_determinism() -> None:
     """Same inputs, same bits: an operation that cannot promise it raises an error."""
     torch.use_deterministic_algorithms(mode=True)
     # PyTorch would also fill every new tensor with NaN, which costs 6 % here and hides no fault of ours.

@@ -1,7 +1,6 @@
 """The linear layers of an encoder: one product for layers side by side, and two small ones for their adapters.
 
-Frozen weights are cast and laid out for the product once, in both orientations, and get no gradient. On the processor
-the layout is oneDNN's own, which spares rearranging the weights at every call.
+Frozen weights are cast and laid out for the product once, in both orientations, and get no gradient.
 """
 
 from collections.abc import Sequence
@@ -15,25 +14,52 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from stages.engine.dropout import DropoutMasks
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.operators import frozen_linear
 
 ADAPTER = "default"  # PEFT's name for the one adapter that there is
+
+
+class Unchanged:
+    """Weights that something was computed from, which would be out of date once they changed.
+
+    PyTorch counts the changes of every tensor in place; what goes round its books (`weight.data += ...`) is not seen.
+    """
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self._weights = list(weights)
+        self._versions = self._now()
+
+    def check(self) -> None:
+        """Raises RuntimeError once one has changed; takes less than a microsecond."""
+        if self._now() != self._versions:
+            raise RuntimeError(
+                "weights of the base model changed after the packed engine had laid them out: prepare its pass anew"
+            )
+
+    def _now(self) -> list[int]:
+        return [weight._version for weight in self._weights]
 
 
 class FrozenWeight:
     """W (out, in) and b (out,) of layers side by side, for x W^T + b and for g W; laid out when first needed."""
 
-    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype) -> None:
+    def __init__(
+        self, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype, *, made_from: Sequence[Tensor]
+    ) -> None:
+        """Keep W and b, and an eye on the weights that they were made from."""
         self._weights, self._biases, self._dtype = weights, biases, dtype
-        self._relayout = weights[0].device.type == "cpu" and _onednn_multiplies(dtype)
+        self._sources = Unchanged(made_from)
+        self._linear = frozen_linear(weights[0].device, dtype)
 
     def product(self, values: Tensor) -> Tensor:
         """X W^T + b for x (T, in)."""
-        return self._product(values, self._forward, self._bias)
+        self._sources.check()
+        return self._linear.product(values, self._forward, self._bias)
 
     def gradient(self, gradient: Tensor) -> Tensor:
         """G W for the gradient g (T, out) of what `product` gave."""
-        return self._product(gradient, self._backward, None)
+        return self._linear.product(gradient, self._backward, None)
 
     @cached_property
     def _bias(self) -> Tensor:
@@ -41,28 +67,11 @@ class FrozenWeight:
 
     @cached_property
     def _forward(self) -> Tensor:
-        return self._lay_out(torch.cat(list(self._weights)).to(self._dtype))
+        return self._linear.lay_out(torch.cat(list(self._weights)).to(self._dtype))
 
     @cached_property
     def _backward(self) -> Tensor:
-        return self._lay_out(torch.cat(list(self._weights)).to(self._dtype).t().contiguous())
-
-    def _lay_out(self, weight: Tensor) -> Tensor:
-        laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight) if self._relayout else weight
-        return laid_out
-
-    def _product(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self._relayout:
-            product: Tensor = torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
-            return product
-        return linear(values, weight, bias)
-
-
-def _onednn_multiplies(dtype: torch.dtype) -> bool:
-    """Whether oneDNN is there and has products of this format on this processor."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return self._linear.lay_out(torch.cat(list(self._weights)).to(self._dtype).t().contiguous())
 
 
 class Projection:
@@ -93,7 +102,8 @@ class Projection:
         return merged
 
     def _freeze(self, weights: Sequence[Tensor]) -> FrozenWeight:
-        return FrozenWeight(weights, [base.bias.detach() for base in self._bases], self._dtype)
+        sources = [weight for base in self._bases for weight in base.parameters()]
+        return FrozenWeight(weights, [base.bias.detach() for base in self._bases], self._dtype, made_from=sources)
 
     def __call__(self, values: Tensor, masks: DropoutMasks | None) -> Tensor:
         """(T, out of all layers) from x (T, in); without masks nothing is dropped."""

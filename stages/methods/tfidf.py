@@ -6,22 +6,25 @@ Source: scikit-learn's TfidfVectorizer and LogisticRegression (Pedregosa et al. 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
-from stages.engine.history import Epoch
-from stages.engine.loop import Fit, loss_and_accuracy
-from stages.engine.params import TfidfParams, TrainParams
-from stages.engine.record import Record, read_record, write_record
-from stages.foundation.errors import StudyError
+from stages.engine.history import Epoch, Fit
+from stages.engine.models.record import Record, read_record, write_record
+from stages.engine.params import Device, TrainParams
+from stages.foundation.errors import StudyError, check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.log import say
 from stages.foundation.split import Split
+from stages.methods.method import Classifier, Look, Method, MethodView, Words
 
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+NAME = "tfidf"
 WEIGHTS = "tfidf.safetensors"
 FEATURES = "features.json"
 TOKEN = r"\S+"  # SST-2 has spaces around "!" and "n't", which say much
@@ -29,11 +32,24 @@ MAX_ITERATIONS = 1000  # of the optimizer, which stops far earlier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TfidfParams:
+    """Logistic regression on TF-IDF weights of words and their neighbours; no base model."""
+
+    max_ngram: int  # longest run of words that is a feature
+    inverse_regularization: float  # scikit-learn's C: larger fits the training rows more closely
+
+    def __post_init__(self) -> None:
+        check_param(self.max_ngram >= 1, f"train.tfidf.max_ngram must be at least 1, got {self.max_ngram}")
+        strength = self.inverse_regularization
+        check_param(strength > 0, f"train.tfidf.inverse_regularization must be above 0, got {strength}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TfidfClassifier:
     """Logits that are linear in the TF-IDF weights of words and runs of words."""
 
-    vectorizer: TfidfVectorizer
-    regression: LogisticRegression
+    vectorizer: "TfidfVectorizer"
+    regression: "LogisticRegression"
     label_names: tuple[str, ...]
 
     @property
@@ -41,7 +57,7 @@ class TfidfClassifier:
         """What the fitted classifier is."""
         num_weights = self.regression.coef_.size + self.regression.intercept_.size
         return Record(
-            method="tfidf",
+            method=NAME,
             label_names=list(self.label_names),
             trainable_parameters=num_weights,
             total_parameters=num_weights,
@@ -62,8 +78,8 @@ class TfidfClassifier:
         started = time.perf_counter()
         self.regression.fit(self.vectorizer.fit_transform(train.sentences), train.labels)
         seconds = time.perf_counter() - started
-        train_loss, train_accuracy = loss_and_accuracy(self.predict(train), train.labels)
-        val_loss, val_accuracy = loss_and_accuracy(self.predict(validation), validation.labels)
+        train_loss, train_accuracy = _loss_and_accuracy(self.predict(train), train.labels)
+        val_loss, val_accuracy = _loss_and_accuracy(self.predict(validation), validation.labels)
         say(f"  validation loss {val_loss:.4f}, accuracy {val_accuracy:.4f}")
         epoch = Epoch(
             epoch=1,
@@ -75,8 +91,8 @@ class TfidfClassifier:
         )
         return Fit(history=[epoch], train_seconds=seconds, samples_per_second=len(train) / seconds)
 
-    def predict(self, split: Split, batch_size: int = 0) -> NDArray[np.float32]:  # noqa: ARG002
-        """(N, C) float32 logits, in the order of the rows; all at once, whatever the batch size."""
+    def predict(self, split: Split, batch_tokens: int = 0) -> NDArray[np.float32]:  # noqa: ARG002
+        """(N, C) float32 logits, in the order of the rows; all at once, whatever the budget."""
         scores = self.regression.decision_function(self.vectorizer.transform(split.sentences))
         if scores.ndim == 1:  # two classes: the logit of the second against the first
             scores = np.stack([-scores / 2, scores / 2], axis=1)
@@ -85,6 +101,8 @@ class TfidfClassifier:
 
     def save(self, folder: Path) -> None:
         """Write features and weights: no pickle."""
+        from safetensors.numpy import save_file
+
         folder.mkdir(parents=True, exist_ok=True)
         weights = {
             "inverse_frequency": self.vectorizer.idf_,
@@ -101,17 +119,21 @@ class TfidfClassifier:
         write_record(folder, self.record)
 
 
-def build_tfidf_classifier(params: TfidfParams, label_names: tuple[str, ...]) -> TfidfClassifier:
-    """A classifier that has learned nothing yet."""
+def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
+    from sklearn.linear_model import LogisticRegression
+
+    own: TfidfParams = params.own
     return TfidfClassifier(
-        vectorizer=_vectorizer(params.max_ngram),
-        regression=LogisticRegression(C=params.inverse_regularization, max_iter=MAX_ITERATIONS),
+        vectorizer=_vectorizer(own.max_ngram),
+        regression=LogisticRegression(C=own.inverse_regularization, max_iter=MAX_ITERATIONS),
         label_names=label_names,
     )
 
 
-def load_tfidf_classifier(folder: Path) -> TfidfClassifier:
-    """What `TfidfClassifier.save` wrote."""
+def _load(folder: Path, device: Device) -> Classifier:  # noqa: ARG001 - scikit-learn runs on the CPU alone
+    from safetensors.numpy import load_file
+    from sklearn.linear_model import LogisticRegression
+
     record, features, weights = read_record(folder), read_json(folder / FEATURES), load_file(folder / WEIGHTS)
     vectorizer = _vectorizer(features["longest_run"], vocabulary=features["runs"])
     vectorizer.idf_ = weights["inverse_frequency"]
@@ -121,5 +143,39 @@ def load_tfidf_classifier(folder: Path) -> TfidfClassifier:
     return TfidfClassifier(vectorizer=vectorizer, regression=regression, label_names=tuple(record.label_names))
 
 
-def _vectorizer(longest_run: int, vocabulary: list[str] | None = None) -> TfidfVectorizer:
+def _vectorizer(longest_run: int, vocabulary: list[str] | None = None) -> "TfidfVectorizer":
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     return TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, longest_run), sublinear_tf=True, vocabulary=vocabulary)
+
+
+def _loss_and_accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean loss (nats) and accuracy (fraction) of logits (N, C) against labels (N,), summed in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
+
+
+def _own_rows(tfidf: TfidfParams) -> list[list[str]]:
+    return [
+        ["features", f"TF-IDF weights; longest run of words: {tfidf.max_ngram}"],
+        ["regularization", f"C = {tfidf.inverse_regularization:g}"],
+    ]
+
+
+METHOD = Method(
+    name=NAME,
+    version=1,
+    params=TfidfParams,
+    reads=(),
+    by_steps=False,
+    look=Look(color="#6b6f75", marker="D", dash=(1, 1.2)),
+    words=Words(
+        title="logistic regression, no model",
+        classifier="logistic regression on TF-IDF weights",
+        curves="Logistic regression has no epochs: both values are taken once, of the fitted weights.",
+        own_rows=_own_rows,
+    ),
+    build=_build,
+    load=_load,
+)

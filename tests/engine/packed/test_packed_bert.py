@@ -7,12 +7,12 @@ from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy, linear
 from transformers import BertConfig, BertForSequenceClassification
 
-from stages.engine.attention import AttentionShape, attend
-from stages.engine.dropout import DropoutMasks
-from stages.engine.packed_bert import PackedBert
-from stages.engine.packing import pack
+from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packing import pack
+from stages.engine.packed.projection import Projection
 from stages.engine.plain import PlainForward, _pad
-from stages.engine.projection import Projection
 from stages.engine.tokens import TokenRows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

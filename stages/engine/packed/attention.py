@@ -1,7 +1,7 @@
 """Self-attention over packed batches, with its own backward pass.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2. Written out because PyTorch's fused attention is slow on
-the processor for texts of a dozen tokens. The products run in the format of their input, the softmax in float32.
+the CPU for texts of a dozen tokens. The products run in the dtype of their input, the softmax in float32.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.packing import Group
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.operators import softmax_gradient
+from stages.engine.packed.packing import Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,9 +89,7 @@ class _GroupAttention(Function):
         weight_gradient = torch.bmm(outer, value.transpose(1, 2)).view_as(weights)
         if mask is not None:
             weight_gradient *= mask
-        score_gradient: Tensor = torch.ops.aten._softmax_backward_data(
-            weight_gradient.float(), weights.float(), -1, torch.float32
-        )
+        score_gradient = softmax_gradient(weight_gradient.float(), weights.float())
         score_gradient = score_gradient.mul_(head_width**-0.5).to(gradient.dtype).flatten(0, 1)  # (G H, Q, L)
         parts = gradient.new_zeros(len(group.bias), group.width, 3, shape.num_heads, head_width)
         asking = slice(0, query.shape[1])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stages.engine.dropout import DropoutMasks
+from stages.engine.packed.dropout import DropoutMasks
 
 CPU = torch.device("cpu")
 SHAPE = (100, 999)  # no multiple of the four elements that share a random number

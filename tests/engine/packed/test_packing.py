@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.engine.packing import LANES, pack
+from stages.engine.packed.packing import LANES, pack
 from stages.engine.tokens import TokenRows
 
 LENGTHS = st.lists(st.integers(1, 70), min_size=1, max_size=20)

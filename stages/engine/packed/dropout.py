@@ -1,6 +1,6 @@
 """Dropout masks, many elements to one random number.
 
-PyTorch's own dropout on the processor draws one number per element (1 ms for 165,000); four elements to a 64-bit
+PyTorch's own dropout on the CPU draws one number per element (1 ms for 165,000); four elements to a 64-bit
 number take a tenth of that.
 """
 
@@ -16,7 +16,7 @@ class DropoutMasks:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._device = device
-        self._numbers = np.random.Generator(np.random.SFC64(seed))  # on the processor
+        self._numbers = np.random.Generator(np.random.SFC64(seed))  # on the CPU
         self._generator = torch.Generator(device).manual_seed(seed)  # elsewhere
 
     def draw(self, shape: tuple[int, ...], probability: float, dtype: torch.dtype) -> Tensor | None:

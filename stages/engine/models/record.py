@@ -8,8 +8,7 @@ from stages.foundation.files import read_json, write_json
 
 FILE = "classifier.json"
 
-Method = Literal["lora", "full", "head", "tfidf"]
-Engine = Literal["packed", "plain", "scikit-learn"]
+Engine = Literal["packed", "plain"]  # of a base model's forward pass
 Precision = Literal["bf16", "fp32", "fp64"]
 
 
@@ -28,11 +27,11 @@ class BaseRecord:
 class Record:
     """Plain values, the same on every machine: what is needed to build the same classifier again."""
 
-    method: Method
+    method: str  # a name in `stages.methods`
     label_names: list[str]
     trainable_parameters: int
     total_parameters: int  # with LoRA: base model, adapter, and the head twice, since PEFT keeps the untrained one
-    engine: Engine  # used in training and again in prediction, as is the precision
+    engine: str  # an Engine, or the library that trained it; used again in prediction, as is the precision
     precision: Precision
     max_tokens: int  # 0: texts are not cut
     base: BaseRecord | None

@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from stages.engine.methods import build, load
-from stages.engine.params import HeadParams, TrainView
-from stages.engine.record import read_record
+from stages.engine.models.record import read_record
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
-from tests.engine.conftest import CPU, PARAMS, opinions
+from stages.methods import TrainView, build, load
+from stages.methods.head import HeadParams
+from tests.engine.conftest import PARAMS, opinions
 
 METHODS = ["lora", "full", "head", "tfidf"]
 ENOUGH = {  # three classes are harder than two, and what a random encoder makes of a text says little of one word
@@ -67,7 +67,7 @@ def test_every_method_learns_what_can_be_learnt_and_predicts_the_same_once_loade
     classifier = fresh(method, rows(1).label_names)
     result = learn(classifier, rows, **ENOUGH.get(method, {}))
     classifier.save(tmp_path)
-    loaded, test = load(tmp_path, CPU), rows(50, seed=2)
+    loaded, test = load(tmp_path, "cpu"), rows(50, seed=2)
 
     assert max(epoch.val_accuracy for epoch in result.history) > LEARNT[method]
     assert result.samples_per_second > 0
@@ -164,7 +164,7 @@ def test_the_engine_that_was_used_is_recorded_and_used_again(fresh, tmp_path, me
     for wanted in ("packed", "plain"):
         fresh(method, engine=wanted).save(tmp_path / wanted)
         assert read_record(tmp_path / wanted).engine == wanted
-    packed, plain = (load(tmp_path / wanted, CPU).predict(opinions(20), 8) for wanted in ("packed", "plain"))
+    packed, plain = (load(tmp_path / wanted, "cpu").predict(opinions(20), 8) for wanted in ("packed", "plain"))
 
     np.testing.assert_allclose(packed, plain, rtol=0, atol=1e-5)
 
@@ -180,7 +180,7 @@ def test_tfidf_is_scikit_learns_own_pipeline(fresh, tmp_path, rows):
     )
     theirs.fit(rows(200).sentences, rows(200).labels)
 
-    for ours in (classifier, load(tmp_path, CPU)):
+    for ours in (classifier, load(tmp_path, "cpu")):
         probabilities = softmax(ours.predict(test, 8).astype(np.float64), axis=1)
         np.testing.assert_allclose(probabilities, theirs.predict_proba(test.sentences), rtol=0, atol=1e-6)
 

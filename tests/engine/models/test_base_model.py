@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
 
-from stages.engine.base_model import find_base_model
+from stages.engine.models.base_model import find_base_model
 from stages.engine.params import BaseModelParams
 from stages.foundation.errors import StudyError
 from tests.hub_server import HubServer, use_hub
 
 REPO, PINNED, MOVED_ON = "owner/tiny-bert", "1" * 40, "2" * 40
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"]
 
 
@@ -176,7 +176,7 @@ def test_damaged_weights_in_the_cache_are_fetched_again_once_removed_as_told():
 
 def test_a_fresh_process_follows_hf_endpoint(hub, tmp_path):
     program = (
-        "from stages.engine.base_model import find_base_model\n"
+        "from stages.engine.models.base_model import find_base_model\n"
         f"print(find_base_model({REPO + '@' + PINNED!r}, {{}}).pin)"
     )
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "fresh")}

@@ -15,22 +15,24 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu, layer_norm
 from transformers import PreTrainedModel
 
-from stages.engine.attention import AttentionShape, attend
-from stages.engine.dropout import DropoutMasks
-from stages.engine.packing import PackedBatch
-from stages.engine.projection import Projection
+from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.packing import PackedBatch
+from stages.engine.packed.projection import Projection, Unchanged
 
 
 class Norm:
-    """A layer norm in the format of its input; frozen weights are cast once."""
+    """A layer norm in the dtype of its input; frozen weights are cast once."""
 
     def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
         self._norm, self._dtype = norm, dtype
         frozen = not norm.weight.requires_grad
         self._frozen = (norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)) if frozen else None
+        self._sources = Unchanged([norm.weight, norm.bias] if frozen else [])
 
     def __call__(self, values: Tensor) -> Tensor:
         """(T, W) of mean 0 and variance 1 in each row, scaled and shifted."""
+        self._sources.check()
         weight, bias = self._frozen or (self._norm.weight.to(self._dtype), self._norm.bias.to(self._dtype))
         return layer_norm(values, self._norm.normalized_shape, weight, bias, self._norm.eps)
 
@@ -65,7 +67,10 @@ class PackedBert:
 
         Args:
             model: The classifier, out of PEFT's wrapper.
-            dtype: Of the encoder's products; embeddings, attention's softmax and the head are float32.
+            dtype: Of all that runs through the encoder's layers: products, activations, the residual stream that
+                they add to, and the norms' inputs and outputs (PyTorch takes their mean and variance in float32).
+                In bfloat16 the residual stream so keeps 8 bits; under Transformers' autocast it may keep more.
+                Embeddings, attention's softmax, the pooler, the head and every weight that is trained are float32.
         """
         self._bert = cast(Any, model.bert)
         self._head = cast(Any, model.classifier)

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.engine.attention import AttentionShape, attend
-from stages.engine.packing import pack
+from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.packing import pack
 from tests.engine.conftest import Recorder, assert_near, texts_of
 
 ROUNDING = 1e-6  # float32 knows 6e-8 of a value; the sums here have some 100 terms at most

@@ -4,8 +4,8 @@ from peft import LoraConfig
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
-from stages.engine.dropout import DropoutMasks
-from stages.engine.projection import Projection
+from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.packed.projection import Projection
 from tests.engine.conftest import CPU, Recorder, assert_near
 
 WIDTH, OUT, TOKENS = 6, 5, 7
@@ -76,8 +76,7 @@ def test_dropout_masks_the_input_of_the_adapter_alone_one_mask_for_each(slots):
 
 @pytest.mark.parametrize("slots", [[], [1], [0, 2], [0, 1, 2]])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_the_gradients_are_those_of_finite_differences(slots, dropout, monkeypatch):
-    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)  # oneDNN knows no float64
+def test_the_gradients_are_those_of_finite_differences(slots, dropout):
     layers = side_by_side(slots, dropout=dropout, dtype=torch.float64)
     projection = Projection(layers, torch.float64)
     values = torch.randn(TOKENS, WIDTH, dtype=torch.float64, requires_grad=True)
@@ -133,3 +132,20 @@ def test_merging_sees_the_weights_as_they_are_now():
     assert torch.equal(after[:, :OUT], before[:, :OUT])
     assert not torch.allclose(after[:, OUT : 2 * OUT], before[:, OUT : 2 * OUT])
     assert_near(after, projection(values, None), rounding=ROUNDING)
+
+
+@pytest.mark.parametrize("slots", [[], [0, 2]])
+def test_base_weights_that_change_after_they_were_laid_out_are_noticed(slots):
+    layers = side_by_side(slots)
+    projection, values = Projection(layers, torch.float32), torch.randn(TOKENS, WIDTH)
+    merged = projection.merged()
+    projection(values, None), merged(values, None)
+    base = layers[0].base_layer if slots else layers[0]
+
+    with torch.no_grad():
+        base.weight.mul_(2)
+
+    for stale in (projection, merged):
+        with pytest.raises(RuntimeError, match=r"weights of the base model changed .* prepare its pass anew"):
+            stale(values, None)
+    assert torch.isfinite(Projection(layers, torch.float32)(values, None)).all()

@@ -1,0 +1,94 @@
+"""LoRA: low-rank updates of a frozen base model, and a head (Hu et al. 2021, arXiv:2106.09685)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from stages.engine.params import Device, check_learning_rate
+from stages.foundation.errors import check_param
+from stages.methods.method import GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+NAME = "lora"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraParams:
+    """Low-rank update W + (alpha / rank) BA, and the head."""
+
+    learning_rate: float  # at the first step; falls linearly to 0
+    rank: int  # inner dimension of BA
+    alpha: int  # numerator of the scaling alpha / rank
+    dropout: float  # probability of dropping an input of A, in [0, 1)
+    bias: Literal["none", "all", "lora_only"]  # which biases are trained as well
+    target_modules: list[str]  # suffixes of the adapted linear layers' names
+
+    def __post_init__(self) -> None:
+        check_learning_rate(NAME, self.learning_rate)
+        check_param(self.rank >= 1, f"train.lora.rank must be at least 1, got {self.rank}")
+        check_param(self.alpha >= 1, f"train.lora.alpha must be at least 1, got {self.alpha}")
+        check_param(0 <= self.dropout < 1, f"train.lora.dropout must be in [0, 1), got {self.dropout}")
+        check_param(self.target_modules, "train.lora.target_modules must name at least one module")
+
+
+def adapter_config(lora: LoraParams) -> "LoraConfig":
+    """PEFT's configuration of the adapter."""
+    from peft import LoraConfig, TaskType
+
+    return LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        bias=lora.bias,
+        target_modules=lora.target_modules,
+    )
+
+
+def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
+    from stages.engine.classifier import build_classifier
+    from stages.engine.models.encoder import choose_setup
+
+    return build_classifier(
+        choose_setup(params.model, params.train),
+        params.train,
+        method=NAME,
+        adapter=adapter_config(params.own),
+        label_names=label_names,
+        seed=params.seed,
+    )
+
+
+def _load(folder: Path, device: Device) -> Classifier:
+    from stages.engine.classifier import load_adapted_classifier
+    from stages.engine.device import choose_device
+
+    return load_adapted_classifier(folder, choose_device(device)[0])
+
+
+def _own_rows(lora: LoraParams) -> list[list[str]]:
+    return [
+        ["adapter", f"rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}"],
+        ["adapted layers", ", ".join(lora.target_modules)],
+    ]
+
+
+METHOD = Method(
+    name=NAME,
+    version=1,
+    params=LoraParams,
+    reads=GRADIENT_DESCENT,
+    by_steps=True,
+    look=Look(color="#1f4e8c", marker="o", dash=()),
+    words=Words(
+        title="adapter and head on a frozen model",
+        classifier="{model} with LoRA",
+        curves="Training values are means over the epoch, with dropout on and while the weights move; validation "
+        "values are taken after it.",
+        own_rows=_own_rows,
+    ),
+    build=_build,
+    load=_load,
+)

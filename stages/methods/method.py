@@ -1,0 +1,106 @@
+"""What a method is: everything that the stages, the study and the pages have to know of it.
+
+Declarations need no torch and no scikit-learn: these are imported inside `build` and `load`, since the study and the
+report read what is said of a method and never run it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.engine.history import Fit
+from stages.engine.models.record import Record
+from stages.engine.params import Device, TrainParams
+from stages.foundation.errors import check_param
+from stages.foundation.split import Split
+
+# What a method of gradient descent on a base model reads beside its own section.
+GRADIENT_DESCENT = (
+    "seed",
+    "model",
+    *(f"train.{field.name}" for field in fields(TrainParams)),
+    "evaluate.batch_tokens",
+    "evaluate.device",
+)
+
+
+class Classifier(Protocol):
+    """A classifier of any method, which has learned something or not yet."""
+
+    @property
+    def record(self) -> Record:
+        """What it was made from."""
+
+    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
+        """Learn from the training rows; validation chooses the epoch that is kept."""
+
+    def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
+        """(N, C) float32 logits, in the order of the rows; at most so many padded tokens at a time."""
+
+    def save(self, folder: Path) -> None:
+        """Write it, without a pickle, a path or a date."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodView:
+    """What every stage reads that has to do with methods; `stages.methods.with_methods` completes it."""
+
+    seed: int  # initialises what is trained, orders the batches, drives dropout
+    model: str  # name, Hub id or folder
+    method: str  # completed: one of METHODS
+    train: TrainParams  # completed: a section for each of METHODS
+
+    def __post_init__(self) -> None:
+        check_param(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), got {self.seed}")
+
+    @property
+    def own(self) -> Any:
+        """The section of the method that is asked for, of the type `Method.params`."""
+        return self.train.section(self.method)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How a method is told from the others in a figure: by marker and dash as well as by colour and lightness."""
+
+    color: str  # #rrggbb
+    marker: str  # matplotlib's letter
+    dash: tuple[float, ...]  # strokes and gaps in turn, in widths of the line; empty: a solid line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """What the report says of a method."""
+
+    title: str  # what it is, in half a line
+    classifier: str  # who names the class, for the middle of a sentence; {model} stands for the base model's name
+    curves: str  # how to read the training log
+    own_rows: Callable[[Any], list[list[str]]]  # its section, as rows of a table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """One way from labelled rows to a classifier.
+
+    `version` is raised by whoever changes the numbers that the same params give: recorded results of another version
+    are not results of this one.
+    """
+
+    name: str  # in params.yaml, where `train.<name>` is its section
+    version: int  # of its numbers, from 1
+    params: type[Any]  # frozen dataclass, its own section
+    reads: tuple[str, ...]  # dotted keys and sections of params.yaml that its numbers hang on, beside its own section
+    by_steps: bool  # trained by optimizer steps: it has epochs, and its section a learning_rate
+    look: Look
+    words: Words
+    build: Callable[[MethodView, tuple[str, ...]], Classifier]  # from params and class names; learned nothing yet
+    load: Callable[[Path, Device], Classifier]  # out of the folder that `Classifier.save` wrote
+
+    @property
+    def has_base_model(self) -> bool:
+        """Whether it starts from a pretrained model."""
+        return "model" in self.reads
