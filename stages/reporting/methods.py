@@ -1,8 +1,8 @@
 """What the report says of each method: who names the class, how it was trained, how to read its curves."""
 
-from stages.reporting.html import NARROW, count
+from stages.reporting.experiment.outputs import Numbers
+from stages.reporting.numbers import NARROW, count
 from stages.reporting.params import LoraView, ReportView
-from stages.reporting.results import Numbers
 
 METHODS = {
     "lora": "lora: adapter and head on a frozen model",

@@ -1,4 +1,4 @@
-"""From finished cells to all that the answer page says."""
+"""From finished cells to all that the answer page tells."""
 
 from collections.abc import Mapping
 
@@ -8,24 +8,22 @@ import pandas as pd
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import read_split
-from stages.reporting.findings import Curve, Findings, LabelsToTarget, Point
+from stages.reporting.study.findings import Curve, Findings, LabelsToTarget, Point
 from stages.statistics.bootstrap import two_way_bootstrap
 from stages.statistics.calibration import calibrate
-from stages.statistics.curves import CurveFit, fit_curve, labels_to_target
-from stages.study import answers
+from stages.statistics.curves import HORIZON, CurveFit, fit_curve, labels_to_target
 from stages.study.contrasts import RESAMPLING_SEED, claim_of, comparisons, differences, leaks, trends
 from stages.study.gather import Standing
 from stages.study.grid import StudyParams
-from stages.study.parts import hard_rows, slices
 from stages.study.protocol import protocol
 from stages.study.results import RowFacts
+from stages.study.slices import mistakes, slices
 from stages.study.table import Group, curves_of
 
-CONFIDENCE_LEVEL = 0.95
-BEYOND = 4  # times the largest size: no curve is trusted further
+CONFIDENCE_LEVEL = 0.95  # of every interval but the verdicts', and 1 less the level at which a gain counts as shown
 
 
-def findings(standing: Standing, study: StudyParams, *, with_sentences: bool) -> Findings:
+def analyse(standing: Standing, study: StudyParams, *, with_sentences: bool) -> Findings:
     """Compute everything.
 
     Raises:
@@ -37,32 +35,23 @@ def findings(standing: Standing, study: StudyParams, *, with_sentences: bool) ->
     groups = curves_of(found, rows, list(study.methods))
     curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
     largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
-    claim_at = claim_of(standing.cells)
-    claim = comparisons(groups, study.margins, claim_at)
-    targets = _targets(curves, study)
-    contrasts = tuple(differences(groups, CONFIDENCE_LEVEL))
-    carved = tuple(leaks(groups))
+    claim = claim_of(standing.cells)
     cell = next(iter(found))
-    synthetic = bool(_first(next(iter(groups.values()))).results[0].numbers["synthetic"])
     return Findings(
-        title=f"{cell.dataset}: how many labels, and which method? ({cell.model})",
-        answers=tuple(
-            answers.answers(
-                curves, claim, targets, contrasts, carved, num_test_rows=len(rows.row_ids), claimed=claim_at
-            )
-        ),
-        caveats=tuple(answers.caveats(curves, model=cell.model, num_test_rows=len(rows.row_ids))),
-        synthetic=synthetic,
+        dataset=cell.dataset,
+        model=cell.model,
+        synthetic=bool(_first(next(iter(groups.values()))).results[0].numbers["synthetic"]),
         num_test_rows=len(rows.row_ids),
         curves=curves,
-        differences=contrasts,
+        differences=tuple(differences(groups, CONFIDENCE_LEVEL)),
         trends=tuple(trends(groups)),
-        comparisons=tuple(claim),
-        targets=tuple(targets),
+        claim=claim,
+        comparisons=tuple(comparisons(groups, study.margins, claim)),
+        targets=tuple(_targets(curves, study)),
         slices=tuple(part for group in largest for part in slices(group, rows, CONFIDENCE_LEVEL)),
-        hard_rows=tuple(hard_rows(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
-        leaks=carved,
-        protocol=tuple(protocol(list(found.values()))),
+        mistakes=tuple(mistakes(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
+        leaks=tuple(leaks(groups)),
+        provenance=tuple(protocol(list(found.values()))),
         missing=tuple(cell.name for cell in standing.missing),
         stale=tuple(standing.stale),
         confidence_level=CONFIDENCE_LEVEL,
@@ -135,8 +124,17 @@ def _targets(curves: tuple[Curve, ...], study: StudyParams) -> list[LabelsToTarg
             continue
         for target in study.targets:
             low, value, high = labels_to_target(curve.fit, target)
-            reach = float(BEYOND * curve.fit.largest)
-            found.append(LabelsToTarget(curve=curve.name, target=target, low=low, value=value, high=high, reach=reach))
+            found.append(
+                LabelsToTarget(
+                    curve=curve.name,
+                    target=target,
+                    low=low,
+                    value=value,
+                    high=high,
+                    smallest=curve.points[0].samples,
+                    reach=float(HORIZON * curve.fit.largest),
+                )
+            )
     return found
 
 

@@ -1,11 +1,15 @@
-"""What the study found, as the answer page draws and tells it: computed by `study`, without any decision left."""
+"""What a study found, as the answer page draws and tells it: computed by `study`, without any decision left."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from stages.scoring.mistakes import Mistake
 from stages.statistics.calibration import Calibration
 from stages.statistics.curves import CurveFit
 from stages.statistics.interval import Interval
 from stages.statistics.non_inferiority import NonInferiority
+
+Family = Literal["methods", "sizes", "contrasts"]  # at one size; of one method; against params.yaml's own protocol
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,18 +40,29 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One side of a difference: one size of one curve."""
+
+    curve: str  # its name
+    method: str
+    contrast: str  # empty: params.yaml's protocol
+    samples: int  # training rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
     """Two sets of cells on the same test rows, the first minus the second."""
 
-    family: str  # methods, sizes or protocols: the family that Holm corrects within
-    first: str  # e.g. `lora, 8,000`
-    second: str  # e.g. `full, 8,000`
+    family: Family  # Holm corrects within it
+    first: Side
+    second: Side
     num_seeds: int  # pairs of cells
     difference: Interval  # of accuracy, fraction
     gained: float  # rows that the first alone has right, mean over the seeds
     lost: float  # rows that the second alone has right, mean over the seeds
     p_value: float  # two-sided: exact McNemar for one seed, bootstrap for more
     p_holm: float  # corrected for the family
+    significant: bool  # whether the corrected p is below 1 less the study's confidence level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +73,14 @@ class Trend:
     num_seeds: int
     num_sizes: int  # those that have all the seeds
     p_value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The one comparison that the grid itself fixes."""
+
+    samples: int  # training rows
+    seeds: tuple[int, ...]  # ascending
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,19 +103,6 @@ class Slice:
     name: str  # e.g. `up to 9 words`, `with a negation`, `class negative`
     num_rows: int
     accuracy: Interval  # fraction
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HardRow:
-    """A test row that the seeds of one curve get wrong, surely."""
-
-    row_id: int
-    num_wrong: int  # seeds
-    num_seeds: int
-    confidence: float  # probability given to a wrong class, mean over the seeds
-    actual: str  # class name
-    predicted: str  # class name, the most frequent
-    sentence: str  # empty where the data set is not at hand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +129,7 @@ class LabelsToTarget:
     low: float | None  # training rows at which the curve's upper band meets the target; None: not within reach
     value: float | None  # ... the curve itself
     high: float | None  # ... its lower band
+    smallest: int  # training rows of the curve's smallest size: below it the curve says nothing
     reach: float  # training rows up to which the curve is trusted
 
 
@@ -126,20 +137,37 @@ class LabelsToTarget:
 class Findings:
     """All that the answer page says."""
 
-    title: str
-    answers: tuple[str, ...]  # plain sentences, the first is the headline
-    caveats: tuple[str, ...]  # plain sentences
+    dataset: str
+    model: str
     synthetic: bool
     num_test_rows: int
     curves: tuple[Curve, ...]  # params.yaml's protocol first
     differences: tuple[Difference, ...]
     trends: tuple[Trend, ...]
+    claim: Claim | None  # None: the grid fixes none
     comparisons: tuple[Comparison, ...]
     targets: tuple[LabelsToTarget, ...]
     slices: tuple[Slice, ...]
-    hard_rows: tuple[HardRow, ...]
+    mistakes: tuple[Mistake, ...]  # of the first curve at its largest size
     leaks: tuple[Leak, ...]
-    protocol: tuple[tuple[str, str], ...]  # what, how
+    provenance: tuple[tuple[str, str], ...]  # what, how
     missing: tuple[str, ...]  # cells of the grid that are not finished, by name
     stale: tuple[str, ...]  # experiments of another code version, params or data, which are left out
     confidence_level: float
+
+    @property
+    def own_curves(self) -> tuple[Curve, ...]:
+        """A curve per method, under params.yaml's own protocol."""
+        return tuple(curve for curve in self.curves if not curve.contrast)
+
+    @property
+    def with_fixed_steps(self) -> tuple[tuple[Curve, Curve], ...]:
+        """Each method that was run both with fixed epochs and with fixed steps, in this order."""
+        own = {curve.method: curve for curve in self.own_curves}
+        steps = (curve for curve in self.curves if curve.contrast == "fixed_steps" and curve.method in own)
+        return tuple((own[curve.method], curve) for curve in steps)
+
+    @property
+    def most_seeds(self) -> int:
+        """Seeds of the point that has most of them."""
+        return max((len(point.seeds) for curve in self.curves for point in curve.points), default=0)

@@ -12,11 +12,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
-from stages.reporting.findings import Comparison, Difference, Findings
-from stages.reporting.html import count
-from stages.reporting.study_style import WIDTH
-from stages.reporting.study_words import signed, signed_interval
-from stages.reporting.style import ACCENT, INK, MUTED, SECOND, STYLE, new_figure, short
+from stages.reporting.numbers import count, level, signed, signed_interval
+from stages.reporting.study.findings import Comparison, Difference, Findings
+from stages.reporting.style import ACCENT, INK, MUTED, SECOND, STYLE, WIDTH, drawn, new_figure, short
 from stages.statistics.interval import Interval
 
 ROW = 0.225  # inches
@@ -69,9 +67,9 @@ def _against_full(comparisons: Sequence[Comparison]) -> list[Row]:
     """One row per size: the margins of a size share its difference; the verdict is the first margin's."""
     if not comparisons:
         return []
-    level = comparisons[0].result.difference.confidence_level
+    confidence = drawn(level(comparisons[0].result.difference.confidence_level))
     told = " and ".join(signed(-margin) for margin in dict.fromkeys(each.result.margin for each in comparisons))
-    rows = [Row(label=f"lora less full, {100 * level:g} % intervals; dashed: margin {told}", difference=None)]
+    rows = [Row(label=f"lora less full, {confidence} intervals; dashed: margin {told}", difference=None)]
     for samples, found in groupby(comparisons, key=lambda comparison: comparison.samples):
         own = list(found)
         first = next((each for each in own if each.primary), own[0]).result
@@ -86,8 +84,8 @@ def _families(differences: Sequence[Difference]) -> list[Row]:
     rows = []
     for heading, found in groupby(_ordered(differences), key=_heading):
         own = list(found)
-        level = own[0].difference.confidence_level
-        rows.append(Row(label=f"{heading}, {100 * level:g} % intervals", difference=None))
+        confidence = drawn(level(own[0].difference.confidence_level))
+        rows.append(Row(label=f"{heading}, {confidence} intervals", difference=None))
         rows += [Row(label=_label(each), difference=each.difference) for each in own]
     return rows
 
@@ -100,22 +98,17 @@ def _ordered(differences: Iterable[Difference]) -> list[Difference]:
 
 
 def _heading(difference: Difference) -> str:
-    (first, _), (second, _) = _parts(difference.first), _parts(difference.second)
+    """The curves."""
+    first, second = difference.first.curve, difference.second.curve
     if first == second:
-        return f"{first}, more rows less fewer" if difference.family == "sizes" else first
+        return f"{first}, more rows less fewer"
     return f"{first} less {second}"
 
 
 def _label(difference: Difference) -> str:
     """What the heading does not say: the size, or both sizes."""
-    (_, first), (_, second) = _parts(difference.first), _parts(difference.second)
+    first, second = count(difference.first.samples), count(difference.second.samples)
     return first if first == second else f"{first} less {second}"
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """`lora, 1,750 steps, 8,000` is a curve and a size."""
-    curve, _, size = name.rpartition(", ")
-    return curve, size
 
 
 def _draw_row(axes: Axes, row: Row, height: int) -> None:

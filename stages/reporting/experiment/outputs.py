@@ -1,4 +1,4 @@
-"""What earlier stages left for the report, as one object."""
+"""What the earlier stages put out, as one object."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Numbers = Mapping[str, Any]  # a flat metrics file: fractions, nats, counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Results:
+class Outputs:
     """One experiment, finished."""
 
     card: Mapping[str, Any]  # what the data is
@@ -32,8 +32,8 @@ class Results:
     logits: NDArray[np.float64]  # (N, C)
 
 
-def read_results() -> Results:
-    """Read the files of every earlier stage.
+def read_outputs() -> Outputs:
+    """Read the outputs of every earlier stage.
 
     Raises:
         StudyError: If one is missing, or the predictions are not those of the test split.
@@ -42,7 +42,7 @@ def read_results() -> Results:
     predictions = pd.read_parquet(_present(paths.TEST_PREDICTIONS))
     if predictions["row_id"].tolist() != test.row_ids.tolist():
         raise StudyError(f"{paths.TEST_PREDICTIONS} belongs to another test split; run `dvc repro`")
-    return Results(
+    return Outputs(
         card=read_json(paths.DATA_CARD),
         pool=read_json(paths.POOL_METRICS),
         subset=read_json(paths.SUBSET_METRICS),
