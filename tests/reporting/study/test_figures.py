@@ -5,31 +5,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.reporting.study_figures import (
-    DRAWINGS,
+from stages.reporting.study.figures import (
     draw_cost,
-    draw_differences,
+    draw_curves,
+    draw_fixed_steps,
     draw_leak,
-    draw_protocols,
     draw_reliability,
     draw_study,
-    draw_study_curves,
 )
-from stages.reporting.study_style import LOOKS
-from stages.reporting.style import inline_svg, save_figure
-from tests.reporting.study_findings import bare, curve, one_seed, study
+from stages.reporting.study.forest import draw_differences
+from stages.reporting.style import save_figure, svg_drawing
+from tests.reporting.study.made_findings import bare, curve, one_seed, study
 
-FIGURES = {"curve", "differences", "protocols", "reliability", "cost", "leak"}
+DRAWINGS = {
+    "curve": draw_curves,
+    "differences": draw_differences,
+    "protocols": draw_fixed_steps,
+    "reliability": draw_reliability,
+    "cost": draw_cost,
+    "leak": draw_leak,
+}
+FIGURES = set(DRAWINGS)
 
 
 @pytest.fixture(scope="module")
 def figures():
     return draw_study(study())
-
-
-def luminance(color: str) -> float:
-    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
 
 
 def texts(figure) -> list[str]:
@@ -47,7 +48,7 @@ def test_of_a_study_without_a_finished_cell_nothing_is_drawn():
 
 def test_what_was_not_run_has_no_figure():
     assert set(draw_study(one_seed())) == {"curve", "differences", "reliability", "cost"}
-    assert draw_protocols(one_seed()) is None
+    assert draw_fixed_steps(one_seed()) is None
     assert draw_leak(one_seed()) is None
 
 
@@ -71,70 +72,32 @@ def test_every_figure_fits_a_phone_and_a_printed_page(figures, name):
     assert height < 15
 
 
-def test_methods_are_told_apart_by_marker_and_dash_and_seen_on_white():
-    for first, second in combinations(LOOKS.values(), 2):
-        assert first.marker != second.marker
-        assert first.dash != second.dash
-        assert first.color != second.color
-    for look in LOOKS.values():
-        assert 1.05 / (luminance(look.color) + 0.05) > 3
-
-
 def test_contrasts_stay_out_of_the_learning_curve():
-    legend = draw_study_curves(study()).legends[0]
+    legend = draw_curves(study()).legends[0]
     assert [text.get_text() for text in legend.get_texts()] == ["lora", "full", "head", "tfidf"]
 
 
 def test_a_curve_has_a_band_only_where_it_was_fitted():
-    assert len(draw_study_curves(study()).axes[0].collections) > len(draw_study_curves(one_seed()).axes[0].collections)
-    assert "predicted" in texts(draw_study_curves(study()))
-    assert "predicted" not in texts(draw_study_curves(one_seed()))
+    assert len(draw_curves(study()).axes[0].collections) > len(draw_curves(one_seed()).axes[0].collections)
+    assert "predicted" in texts(draw_curves(study()))
+    assert "predicted" not in texts(draw_curves(one_seed()))
 
 
 def test_every_seed_has_a_dot_and_one_seed_has_none_of_its_own():
     def dots(figure):
         return [line for line in figure.axes[0].get_lines() if line.get_marker() == "."]
 
-    assert len(dots(draw_study_curves(study()))) == 29  # nine sizes of three methods, two of full
-    assert all(len(line.get_ydata()) == 3 for line in dots(draw_study_curves(study())))
-    assert dots(draw_study_curves(one_seed())) == []
+    assert len(dots(draw_curves(study()))) == 29  # nine sizes of three methods, two of full
+    assert all(len(line.get_ydata()) == 3 for line in dots(draw_curves(study())))
+    assert dots(draw_curves(one_seed())) == []
 
 
 def test_numbers_under_the_sizes_do_not_touch():
-    figure = draw_study_curves(study())
+    figure = draw_curves(study())
     figure.canvas.draw()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels() if label.get_text()]
     assert len(boxes) >= 4
     assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
-
-
-@pytest.mark.parametrize("margin", [0.01, 0.02])
-def test_the_margin_is_drawn_where_lora_meets_full_and_nowhere_else(margin):
-    def margins(axes):
-        dashed = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
-        return [line for line in dashed if np.allclose(line.get_xdata(), -margin)]
-
-    against_full, *others = draw_differences(study()).axes
-    assert len(margins(against_full)) == 2  # sizes
-    assert not any(margins(axes) for axes in others)
-
-
-def test_the_verdict_is_written_beside_the_interval():
-    assert {"8,000: inferior", "56,000: inconclusive"} <= set(texts(draw_differences(study())))
-
-
-def test_every_difference_is_a_row_with_its_numbers():
-    found = study()
-    written = texts(draw_differences(found))
-    against_full = {comparison.samples for comparison in found.comparisons}
-    assert sum("[" in text for text in written) == len(found.differences) + len(against_full)
-    assert "lora less tfidf, 95 % intervals" in written
-    assert "32,000 less 16,000" in written
-
-
-def test_lora_against_full_is_drawn_where_nothing_else_is_compared():
-    figure = draw_differences(replace(study(), differences=()))
-    assert len(figure.axes) == 1
 
 
 def test_each_method_has_its_reliability_before_and_after():
@@ -160,7 +123,7 @@ def test_training_that_took_no_time_has_a_place_on_the_logarithmic_axis():
 
 
 def test_figures_on_one_page_share_no_element_names():
-    names = [name for figure in draw_study(study()).values() for name in _names(inline_svg(figure, "words"))]
+    names = [name for figure in draw_study(study()).values() for name in _names(svg_drawing(figure).content)]
     assert not [name for name in names if name.rpartition("_")[2].isdigit()]
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from stages.foundation.errors import StudyError
-from stages.study.findings import curve_table, findings
+from stages.reporting.study.answer import answer, caveats
+from stages.study.analysis import CONFIDENCE_LEVEL, analyse, curve_table
 from tests.study.made_results import a_cell, made_standing, rising, with_study
 
 SIZES = [250, 500, 1000, 2000, 4000, 8000]
@@ -17,7 +18,11 @@ def found():
     cells |= {a_cell(samples=250, seed=seed, contrast="fixed_steps", max_steps=1750): 0.75 for seed in (1, 2)}
     cells |= {a_cell("full", 250): None}
     study = with_study(methods=["lora", "full", "tfidf"], targets=[0.8, 0.99])
-    return findings(made_standing(cells), study, with_sentences=False)
+    return analyse(made_standing(cells), study, with_sentences=False)
+
+
+def told(found):
+    return "\n".join(answer(found)).replace("\N{NARROW NO-BREAK SPACE}", " ")
 
 
 def test_every_finished_cell_is_in_a_curve_and_every_missing_one_is_named(found):
@@ -47,16 +52,16 @@ def test_a_curve_is_fitted_from_six_sizes_on_and_says_why_not_below(found):
 
 
 def test_the_answer_tells_the_rise_the_claim_and_the_price(found):
-    text = "\n".join(found.answers)
+    text = told(found)
 
-    assert found.answers[0].startswith("lora goes from ")
-    assert "after 250 labels (3 seeds) to " in found.answers[0]
+    assert text.startswith("lora goes from ")
+    assert "after 250 labels (3 seeds) to " in text
     assert "LoRA less full fine-tuning at 8,000 labels, 3 seeds: " in text
     assert "How far to trust that: fitted up to 2,000 labels, the curve foretold " in text
     assert "With a margin of 1 point " in text
     assert "Labels to reach 80 % with lora: " in text
-    assert "Labels to reach 99 % with lora: not reached within the 95 % band up to 32,000 labels" in text
-    assert "With up to as many steps at every size, lora, 1,750 steps, 250 labels less lora, 250, 2 seeds: +" in text
+    assert "Labels to reach 99 % with lora: not reached within the 95 % band; by the curve not up to 32,000." in text
+    assert "(lora, 1,750 steps) less lora with fixed epochs, 2 seeds: +" in text
     assert "Carved at random, 90 % of the validation rows overlap with 8,000 training rows" in text
 
 
@@ -66,11 +71,11 @@ def test_as_good_as_is_said_with_a_non_inferior_verdict_alone(full, verdict):
     cells |= {a_cell("full", seed=seed): full for seed in (1, 2, 3)}
     margin = {"non-inferior": 0.2, "inconclusive": 0.01, "inferior": 0.01}[verdict]
 
-    found = findings(made_standing(cells), with_study(methods=["lora", "full"], margins=[margin]), with_sentences=False)
+    found = analyse(made_standing(cells), with_study(methods=["lora", "full"], margins=[margin]), with_sentences=False)
 
-    (answer,) = [answer for answer in found.answers if answer.startswith("LoRA less full")]
-    assert verdict in answer
-    assert ("is as good as" in answer) == (verdict == "non-inferior")
+    (sentence,) = [one for one in answer(found) if one.startswith("LoRA less full")]
+    assert verdict in sentence
+    assert ("is as good as" in sentence) == (verdict == "non-inferior")
 
 
 def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
@@ -78,11 +83,12 @@ def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
     cells = {a_cell("lora", size, seed): 0.8 for size in full for seed in (1, 2, 3)}
     cells |= {a_cell("full", size, seed): accuracy for size, accuracy in full.items() for seed in (1, 2, 3)}
 
-    found = findings(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    found = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
-    claim = next(at for at, answer in enumerate(found.answers) if answer.startswith("LoRA less full"))
-    assert "at 4,000 labels" in found.answers[claim]
-    assert found.answers[claim + 1] == (
+    sentences = list(answer(found))
+    claim = next(at for at, sentence in enumerate(sentences) if sentence.startswith("LoRA less full"))
+    assert "at 4,000 labels" in sentences[claim]
+    assert sentences[claim + 1] == (
         "The same margin at other sizes, each judged by itself: non-inferior at 2,000 labels; "
         "inferior at 250 and 500 labels; inconclusive at 1,000 labels."
     )
@@ -91,25 +97,25 @@ def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
 def test_a_claim_at_the_only_size_has_no_others_beside_it():
     cells = {a_cell(method, seed=seed): 0.8 for method in ("lora", "full") for seed in (1, 2, 3)}
 
-    found = findings(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    found = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
-    assert not any("other sizes" in answer for answer in found.answers)
+    assert not any("other sizes" in sentence for sentence in answer(found))
 
 
 def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
     cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
     cells[a_cell("full", 8000, 3)] = None
 
-    waiting = findings(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    waiting = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
-    text = " ".join(waiting.answers)
+    text = told(waiting)
     assert "at 8,000 labels on 3 seeds, cannot be judged yet" in text
     assert not any(one.primary for one in waiting.comparisons)
-    assert "cannot be judged yet" not in " ".join(found.answers)
+    assert "cannot be judged yet" not in told(found)
 
 
-def test_the_protocol_names_versions_commit_seeds_and_hardware(found):
-    facts = dict(found.protocol)
+def test_the_provenance_names_versions_commit_seeds_and_hardware(found):
+    facts = dict(found.provenance)
 
     assert facts["seeds"] == "1, 2, 3"
     assert facts["versions when they were gathered"] == "torch 2, peft 1"
@@ -126,13 +132,21 @@ def test_the_curve_for_dvc_has_a_row_for_each_point(found):
 
 
 def test_one_seed_and_one_size_read_well():
-    found = findings(made_standing({a_cell(): 0.8}), with_study(), with_sentences=False)
+    found = analyse(made_standing({a_cell(): 0.8}), with_study(), with_sentences=False)
 
-    assert found.answers[0].startswith("lora names the right class for 80")
-    assert "not the luck of a training run" in found.caveats[0]
-    assert any("cannot be told: no size has cells of both" in answer for answer in found.answers)
+    assert told(found).startswith("lora names the right class for 80")
+    assert "not the luck of a training run" in next(caveats(found))
+    assert "cannot be told: no size has cells of both" in told(found)
 
 
 def test_without_a_finished_cell_there_is_nothing_to_report():
     with pytest.raises(StudyError, match="no cell of this grid is finished"):
-        findings(made_standing({a_cell(): None}), with_study(), with_sentences=False)
+        analyse(made_standing({a_cell(): None}), with_study(), with_sentences=False)
+
+
+def test_one_confidence_level_holds_for_all_that_is_told(found):
+    assert found.confidence_level == CONFIDENCE_LEVEL
+    intervals = [each.difference for each in found.differences] + [each.accuracy for each in found.slices]
+    intervals += [point.accuracy for curve in found.curves for point in curve.points]
+    assert {interval.confidence_level for interval in intervals} == {CONFIDENCE_LEVEL}
+    assert {target.smallest for target in found.targets} == {250}

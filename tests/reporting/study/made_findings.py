@@ -5,18 +5,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from stages.reporting.findings import (
+from stages.reporting.study.findings import (
+    Claim,
     Comparison,
     Curve,
     Difference,
     Findings,
-    HardRow,
     LabelsToTarget,
     Leak,
     Point,
+    Side,
     Slice,
     Trend,
 )
+from stages.scoring.mistakes import Mistake
 from stages.statistics.calibration import Calibration, ReliabilityBin
 from stages.statistics.curves import Backtest, CurveFit, FamilyFit
 from stages.statistics.interval import Interval
@@ -135,7 +137,13 @@ def contrasts() -> tuple[Curve, ...]:
     )
 
 
-def difference(family: str, first: str, second: str, value: float, reach: float = 0.016) -> Difference:
+def side(method: str, samples: int, contrast: str = "") -> Side:
+    name = {"": method, "fixed_steps": f"{method}, 1,750 steps", "random": f"{method}, random carve"}[contrast]
+    return Side(curve=name, method=method, contrast=contrast, samples=samples)
+
+
+def difference(family: str, first: Side, second: Side, value: float, reach: float = 0.016) -> Difference:
+    significant = abs(value) > reach
     return Difference(
         family=family,
         first=first,
@@ -144,27 +152,27 @@ def difference(family: str, first: str, second: str, value: float, reach: float 
         difference=interval(value, reach),
         gained=51.3,
         lost=39.7,
-        p_value=0.0004 if abs(value) > reach else 0.21,
-        p_holm=0.0032 if abs(value) > reach else 0.63,
+        p_value=0.0004 if significant else 0.21,
+        p_holm=0.0032 if significant else 0.63,
+        significant=significant,
     )
 
 
 def differences() -> tuple[Difference, ...]:
     methods = [
-        difference("methods", f"lora, {rows:,}", f"{method}, {rows:,}", truth("lora", rows) - truth(method, rows))
+        difference("methods", side("lora", rows), side(method, rows), truth("lora", rows) - truth(method, rows))
         for method, sizes in (("full", (8000, 56000)), ("head", SIZES), ("tfidf", SIZES))
         for rows in sizes
     ]
     sizes = [
-        difference("sizes", f"{method}, {large:,}", f"{method}, {small:,}", truth(method, large) - truth(method, small))
-        for method in ("lora", "tfidf")
+        difference("sizes", side("lora", large), side("lora", small), truth("lora", large) - truth("lora", small))
         for small, large in pairwise(SIZES)
     ]
-    protocols = [
-        difference("protocols", f"lora, 1,750 steps, {samples:,}", f"lora, {samples:,}", 0.012 - 0.003 * at)
+    steps = [
+        difference("contrasts", side("lora", samples, "fixed_steps"), side("lora", samples), 0.012 - 0.003 * at)
         for at, samples in enumerate(SIZES[1::2])
     ]
-    return (*methods, *sizes, *protocols)
+    return (*methods, *sizes, *steps)
 
 
 def comparisons() -> tuple[Comparison, ...]:
@@ -192,7 +200,7 @@ def targets() -> tuple[LabelsToTarget, ...]:
 
     def target(name: str, value: float, *labels: float | None) -> LabelsToTarget:
         low, middle, high = labels
-        return LabelsToTarget(curve=name, target=value, low=low, value=middle, high=high, reach=reach)
+        return LabelsToTarget(curve=name, target=value, low=low, value=middle, high=high, smallest=250, reach=reach)
 
     return (
         target("lora", 0.8, 812.3, 1184.0, 2010.7),
@@ -226,14 +234,14 @@ def slices() -> tuple[Slice, ...]:
     )
 
 
-def hard_rows() -> tuple[HardRow, ...]:
+def mistakes() -> tuple[Mistake, ...]:
     texts = (
         "no one but a convict guilty of some truly heinous crime should have sat through this <film> & liked it",
         "",
         "a gripping | movie, played with performances that are all *understated* and touching @midnight #1",
     )
     return tuple(
-        HardRow(
+        Mistake(
             row_id=17 * at + 3,
             num_wrong=3,
             num_seeds=3,
@@ -266,31 +274,20 @@ def leaks() -> tuple[Leak, ...]:
 def study() -> Findings:
     """A study that is nearly finished."""
     return Findings(
-        title="sst2-files: how many labels does minilm need, and is LoRA as good as full fine-tuning?",
-        answers=(
-            "At 56,000 labels LoRA is 0.4 points below full fine-tuning (90 % interval: 1.8 below to 0.9 above): "
-            "inconclusive at the margin of 1 point.",
-            "LoRA reaches 85 % with 9,100 or more labels, at the curve with 22,000; 90 % is not reachable within the "
-            "95 % band.",
-            "Doubling from 32,000 to 56,000 labels changes the accuracy by 0.4 points; no change lies "
-            "within the interval.",
-        ),
-        caveats=(
-            "872 test rows resolve differences of about 3 points; smaller ones may be there unseen.",
-            "One model and one data set: nothing here speaks of others.",
-            "The learning rates were fixed beforehand and not tuned by size.",
-        ),
+        dataset="sst2-files",
+        model="minilm",
         synthetic=False,
         num_test_rows=872,
         curves=(curve("lora"), curve("full", (8000, 56000)), curve("head"), curve("tfidf"), *contrasts()),
         differences=differences(),
         trends=tuple(Trend(curve=name, num_seeds=3, num_sizes=9, p_value=2e-5) for name in ("lora", "head", "tfidf")),
+        claim=Claim(samples=56000, seeds=SEEDS),
         comparisons=comparisons(),
         targets=targets(),
         slices=slices(),
-        hard_rows=hard_rows(),
+        mistakes=mistakes(),
         leaks=leaks(),
-        protocol=(
+        provenance=(
             ("data set", "sst2-files, 67,349 rows read, 57,368 in the largest balanced subset"),
             ("model", "minilm, sentence-transformers/all-MiniLM-L6-v2@c9745ed1d9f207416be6d2e6f8de32d1f16199bf"),
             ("seeds", "42, 43, 44"),
@@ -307,9 +304,9 @@ def study() -> Findings:
 def bare() -> Findings:
     """A study of which nothing is finished."""
     nothing = dict.fromkeys(
-        ("differences", "trends", "comparisons", "targets", "slices", "hard_rows", "leaks", "stale", "caveats"), ()
+        ("curves", "differences", "trends", "comparisons", "targets", "slices", "mistakes", "leaks", "stale"), ()
     )
-    return replace(study(), answers=(), curves=(), **nothing)
+    return replace(study(), **nothing)
 
 
 def one_seed() -> Findings:
@@ -323,15 +320,15 @@ def one_seed() -> Findings:
     )
     return replace(
         study(),
-        answers=("Whether LoRA is as good as full fine-tuning was not asked.",),
         synthetic=True,
         curves=few,
-        differences=(difference("methods", "lora, 8,000", "tfidf, 8,000", 0.03),),
+        differences=(difference("methods", side("lora", 8000), side("tfidf", 8000), 0.03),),
         trends=(),
+        claim=None,
         comparisons=(),
         targets=(),
         slices=(),
-        hard_rows=(),
+        mistakes=(),
         leaks=(),
         missing=(),
         stale=(),

@@ -1,6 +1,6 @@
 import numpy as np
 
-from stages.study.parts import HARD_ROWS, hard_rows, slices
+from stages.study.slices import MISTAKES, mistakes, slices
 from stages.study.table import curves_of
 from tests.study.made_results import STUDY, a_cell, made_rows, made_standing
 
@@ -35,9 +35,9 @@ def test_the_accuracy_of_a_part_is_that_of_its_rows():
 def test_the_hardest_rows_are_those_that_most_seeds_get_wrong():
     rows, group = made_rows(), a_group()
 
-    found = hard_rows(group, rows, {})
+    found = mistakes(group, rows, {})
 
-    assert len(found) == HARD_ROWS
+    assert len(found) == MISTAKES
     assert [row.num_wrong for row in found] == sorted((row.num_wrong for row in found), reverse=True)
     assert found[0].num_wrong == 3
     wrong = (~group.hits).sum(axis=0)
@@ -53,11 +53,11 @@ def test_a_text_is_shown_where_it_is_given():
     rows, group = made_rows(), a_group()
     texts = {int(row): f"text {row}" for row in rows.row_ids}
 
-    assert all(row.sentence == f"text {row.row_id}" for row in hard_rows(group, rows, texts))
+    assert all(row.sentence == f"text {row.row_id}" for row in mistakes(group, rows, texts))
 
 
-def test_a_classifier_that_errs_nowhere_has_no_hard_rows():
-    assert hard_rows(a_group(), made_rows(), {}) != []
+def test_a_classifier_that_errs_nowhere_has_no_mistakes():
+    assert mistakes(a_group(), made_rows(), {}) != []
     group = a_group()
     perfect = type(group)(results=group.results[:1], labels=group.predicted[0])
     rows = made_rows()
@@ -69,4 +69,4 @@ def test_a_classifier_that_errs_nowhere_has_no_hard_rows():
         label_names=rows.label_names,
     )
 
-    assert hard_rows(perfect, agreed, {}) == []
+    assert mistakes(perfect, agreed, {}) == []
