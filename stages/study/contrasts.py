@@ -1,4 +1,4 @@
-"""What is held against what: methods, sizes and protocols, each pair on the same seeds and test rows."""
+"""What is held against what: methods, sizes and contrasts, each pair on the same seeds and test rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise

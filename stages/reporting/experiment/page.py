@@ -195,10 +195,10 @@ def _mistakes(mistakes: Sequence[Mistake], *, num_wrong: int) -> tuple[Block, ..
     """The mistakes with their texts."""
     if not num_wrong:
         return (Prose("There is none: every test row was classified rightly."),)
+    if not mistakes:
+        return (Prose(f"None of the {count(num_wrong)} wrong test rows is listed."),)
     which = f"The {count(len(mistakes))} most confident" if len(mistakes) < num_wrong else "All"
     lead = f"{which} of {count(num_wrong)} wrong test rows. Some may be wrong labels."
-    if not mistakes:
-        return (Prose(lead),)
     return (Prose(lead, "lead"), Quotes(tuple((mistake.sentence, mistake_in_words(mistake)) for mistake in mistakes)))
 
 
