@@ -9,35 +9,42 @@ from stages.foundation import paths
 from stages.foundation.files import write_text
 from stages.foundation.params import read_params
 from stages.foundation.stage import run_stage
-from stages.reporting.confusion import draw_confusion
-from stages.reporting.curves import draw_accuracy, draw_loss
+from stages.reporting.document import to_html
+from stages.reporting.experiment.figures import draw_accuracy, draw_confusion, draw_loss
+from stages.reporting.experiment.outputs import read_outputs
+from stages.reporting.experiment.page import experiment_document
 from stages.reporting.params import ReportView
 from stages.reporting.plots_page import write_plot_scripts
-from stages.reporting.report_page import report_page
-from stages.reporting.results import read_results
 from stages.reporting.style import save_figure
-from stages.reporting.worst_errors import worst_errors
 from stages.scoring.classification import confusion_counts
+from stages.scoring.mistakes import surest_mistakes
 
 
 def main() -> None:
     """Turn the numbers of this experiment into figures and a page."""
     params = read_params("report", ReportView)
-    results = read_results()
-    test, best_epoch = results.test, results.scores["best_epoch"]
-    confusion = confusion_counts(results.predicted, test.labels, num_classes=test.num_classes)
-    mistakes = worst_errors(test, results.logits, limit=params.report.worst_errors)
+    outputs = read_outputs()
+    test, best_epoch = outputs.test, outputs.scores["best_epoch"]
+    confusion = confusion_counts(outputs.predicted, test.labels, num_classes=test.num_classes)
+    mistakes = surest_mistakes(
+        outputs.logits[None],
+        test.labels,
+        row_ids=test.row_ids,
+        label_names=test.label_names,
+        sentences=dict(zip(test.row_ids.tolist(), test.sentences, strict=True)),
+        limit=params.report.worst_errors,
+    )
     figures = {
-        "loss": draw_loss(results.history, best_epoch),
-        "accuracy": draw_accuracy(results.history, best_epoch),
+        "loss": draw_loss(outputs.history, best_epoch),
+        "accuracy": draw_accuracy(outputs.history, best_epoch),
         "confusion": draw_confusion(confusion, test.label_names),
     }
 
     save_figure(paths.LOSS_FIGURE, figures["loss"])
     save_figure(paths.ACCURACY_FIGURE, figures["accuracy"])
     save_figure(paths.CONFUSION_FIGURE, figures["confusion"])
-    page = report_page(params, results, confusion=confusion, mistakes=mistakes, figures=figures)
-    write_text(paths.REPORT_PAGE, page)
+    document = experiment_document(params, outputs, confusion=confusion, mistakes=mistakes)
+    write_text(paths.REPORT_PAGE, to_html(document, figures))
     write_plot_scripts()
 
 

@@ -71,6 +71,11 @@ class Look:
     marker: str  # matplotlib's letter
     dash: tuple[float, ...]  # strokes and gaps in turn, in widths of the line; empty: a solid line
 
+    @property
+    def line_style(self) -> Any:
+        """The dash as matplotlib takes it."""
+        return (0, self.dash) if self.dash else "-"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:

@@ -4,9 +4,9 @@ What only one method has to say stands in its file in `stages.methods`.
 """
 
 from stages.methods import METHODS
-from stages.reporting.html import NARROW, count
+from stages.reporting.experiment.outputs import Numbers
+from stages.reporting.numbers import NARROW, count
 from stages.reporting.params import ReportView
-from stages.reporting.results import Numbers
 
 ENGINES = {"packed": "packed, without padding", "plain": "plain, Transformers' own"}
 

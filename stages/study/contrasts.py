@@ -1,45 +1,43 @@
-"""What is held against what: methods, sizes and protocols, each pair on the same seeds and test rows."""
+"""What is held against what: methods, sizes and contrasts, each pair on the same seeds and test rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from stages.reporting.findings import Comparison, Difference, Leak, Trend
+from stages.reporting.study.findings import Claim, Comparison, Difference, Family, Leak, Side, Trend
 from stages.statistics.bootstrap import two_way_difference
 from stages.statistics.multiplicity import holm
 from stages.statistics.non_inferiority import judge
 from stages.statistics.trend import page_trend
 from stages.study.grid import Cell
-from stages.study.table import Curves, Group, paired
+from stages.study.table import Group, Groups, paired
 
 RESAMPLING_SEED = 1  # of every bootstrap, so that the page repeats
 CLAIM = ("lora", "full")  # the first is asked to be as good as the second
 
-Claim = tuple[int, tuple[int, ...]] | None  # training rows, seeds
 
-
-def differences(curves: Curves, confidence_level: float) -> list[Difference]:
+def differences(groups: Groups, confidence_level: float) -> list[Difference]:
     """Paired differences, p-values corrected within each family."""
-    own = {name: sizes for name, sizes in curves.items() if _contrast(sizes) == ""}
-    families = {
+    own = {name: sizes for name, sizes in groups.items() if _contrast(sizes) == ""}
+    families: dict[Family, list[tuple[Group, Group]]] = {
         "methods": list(_methods(own)),
         "sizes": list(_sizes(own)),
-        "protocols": list(_protocols(curves)),
+        "contrasts": [(other, plain) for plain, other in _contrasts(groups)],
     }
     return [one for family, pairs in families.items() for one in _family(family, pairs, confidence_level)]
 
 
-def comparisons(curves: Curves, margins: Sequence[float], claimed: Claim) -> list[Comparison]:
+def comparisons(groups: Groups, margins: Sequence[float], claim: Claim | None) -> list[Comparison]:
     """Whether LoRA is as good as full fine-tuning, at every size that has both and at every margin."""
-    first, second = (curves.get(name, {}) for name in CLAIM)
+    first, second = (groups.get(name, {}) for name in CLAIM)
     pairs = {size: pair for size in first if size in second and (pair := paired(first[size], second[size]))}
     return [
         Comparison(
             samples=size,
             num_seeds=len(one.seeds),
             discordant=float((one.hits != other.hits).mean()),
-            primary=(size, one.seeds) == claimed and margin == margins[0],
+            primary=Claim(samples=size, seeds=one.seeds) == claim and margin == margins[0],
             result=judge(one.hits, other.hits, margin=margin, seed=RESAMPLING_SEED),
         )
         for size, (one, other) in pairs.items()
@@ -47,7 +45,7 @@ def comparisons(curves: Curves, margins: Sequence[float], claimed: Claim) -> lis
     ]
 
 
-def claim_of(cells: Iterable[Cell]) -> Claim:
+def claim_of(cells: Iterable[Cell]) -> Claim | None:
     """The one comparison that the grid itself fixes: its largest size with both methods, on all its seeds there."""
     seeds: dict[int, dict[str, set[int]]] = {}
     for cell in cells:
@@ -55,13 +53,13 @@ def claim_of(cells: Iterable[Cell]) -> Claim:
             seeds.setdefault(cell.samples, {}).setdefault(cell.method, set()).add(cell.seed)
     common = {size: set.intersection(*by_method.values()) for size, by_method in seeds.items() if len(by_method) == 2}
     largest = max((size for size, shared in common.items() if shared), default=None)
-    return None if largest is None else (largest, tuple(sorted(common[largest])))
+    return None if largest is None else Claim(samples=largest, seeds=tuple(sorted(common[largest])))
 
 
-def trends(curves: Curves) -> list[Trend]:
+def trends(groups: Groups) -> list[Trend]:
     """Page's test over the sizes that have all of a curve's seeds; three sizes and two seeds at least."""
     found = []
-    for name, sizes in curves.items():
+    for name, sizes in groups.items():
         seeds = set().union(*(group.seeds for group in sizes.values()))
         complete = [group for group in sizes.values() if set(group.seeds) == seeds]
         if len(complete) < 3 or len(seeds) < 2:
@@ -71,10 +69,10 @@ def trends(curves: Curves) -> list[Trend]:
     return found
 
 
-def leaks(curves: Curves) -> list[Leak]:
+def leaks(groups: Groups) -> list[Leak]:
     """The random carve beside the grouped partition, on common seeds."""
     found = []
-    for grouped, carved in _protocols(curves, contrast="random"):
+    for grouped, carved in _contrasts(groups, contrast="random"):
         found.append(
             Leak(
                 method=grouped.cell.method,
@@ -91,36 +89,34 @@ def leaks(curves: Curves) -> list[Leak]:
     return found
 
 
-def _methods(curves: Curves) -> Iterator[tuple[Group, Group]]:
+def _methods(groups: Groups) -> Iterator[tuple[Group, Group]]:
     """The first method against every other, size by size."""
-    names = list(curves)
+    names = list(groups)
     for name in names[1:]:
-        for size, group in curves[name].items():
-            if size in curves[names[0]] and (pair := paired(curves[names[0]][size], group)):
+        for size, group in groups[name].items():
+            if size in groups[names[0]] and (pair := paired(groups[names[0]][size], group)):
                 yield pair
 
 
-def _sizes(curves: Curves) -> Iterator[tuple[Group, Group]]:
+def _sizes(groups: Groups) -> Iterator[tuple[Group, Group]]:
     """Each size of the first method against the next smaller."""
-    for smaller, larger in pairwise(next(iter(curves.values()), {}).values()):
+    for smaller, larger in pairwise(next(iter(groups.values()), {}).values()):
         if pair := paired(larger, smaller):
             yield pair
 
 
-def _protocols(curves: Curves, contrast: str = "") -> Iterator[tuple[Group, Group]]:
+def _contrasts(groups: Groups, contrast: str = "") -> Iterator[tuple[Group, Group]]:
     """params.yaml's own protocol and each other one, at the same method, size and seeds."""
-    for sizes in curves.values():
+    for sizes in groups.values():
         for size, group in sizes.items():
-            own = curves.get(group.cell.method, {}).get(size)
+            own = groups.get(group.cell.method, {}).get(size)
             if _contrast(sizes) and contrast in ("", _contrast(sizes)) and own and (pair := paired(own, group)):
                 yield pair
 
 
-def _family(name: str, pairs: Sequence[tuple[Group, Group]], confidence_level: float) -> list[Difference]:
+def _family(name: Family, pairs: Sequence[tuple[Group, Group]], confidence_level: float) -> list[Difference]:
     measured = []
     for first, second in pairs:
-        if name == "protocols":
-            first, second = second, first  # the other protocol less params.yaml's own
         interval, p_value = two_way_difference(
             first.hits, second.hits, confidence_level=confidence_level, seed=RESAMPLING_SEED
         )
@@ -129,17 +125,23 @@ def _family(name: str, pairs: Sequence[tuple[Group, Group]], confidence_level: f
     return [
         Difference(
             family=name,
-            first=first.name,
-            second=second.name,
+            first=_side(first),
+            second=_side(second),
             num_seeds=len(first.seeds),
             difference=interval,
             gained=float((first.hits & ~second.hits).sum(axis=1).mean()),
             lost=float((~first.hits & second.hits).sum(axis=1).mean()),
             p_value=p_value,
             p_holm=float(p_holm),
+            significant=bool(p_holm < 1 - confidence_level),
         )
         for (first, second, interval, p_value), p_holm in zip(measured, corrected, strict=True)
     ]
+
+
+def _side(group: Group) -> Side:
+    cell = group.cell
+    return Side(curve=cell.curve, method=cell.method, contrast=cell.contrast, samples=cell.samples)
 
 
 def _contrast(sizes: Mapping[int, Group]) -> str:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from stages.foundation.files import write_text
 from stages.foundation.log import say
-from stages.reporting.study_figures import draw_study
-from stages.reporting.study_markdown import study_markdown
-from stages.reporting.study_page import study_page
+from stages.reporting.document import to_html, to_markdown
+from stages.reporting.study.answer import answer
+from stages.reporting.study.figures import draw_study
+from stages.reporting.study.page import study_document
 from stages.reporting.style import save_figure
-from stages.study.findings import curve_table, findings
+from stages.study.analysis import analyse, curve_table
 from stages.study.gather import Standing
 from stages.study.grid import StudyParams
 
@@ -18,16 +19,16 @@ PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study
 
 def write_report(standing: Standing, study: StudyParams, *, with_sentences: bool) -> None:
     """Compute, draw, write, and say the answer."""
-    found = findings(standing, study, with_sentences=with_sentences)
-    figures = draw_study(found)
+    found = analyse(standing, study, with_sentences=with_sentences)
+    document, figures = study_document(found), draw_study(found)
     for name, figure in figures.items():
         for ending in ("png", "pdf"):
             save_figure(PLOTS / f"study_{name}.{ending}", figure)
-    write_text(PAGE, study_page(found, figures))
-    write_text(MARKDOWN, study_markdown(found, {name: f"study_{name}.png" for name in figures}))
+    write_text(PAGE, to_html(document, figures))
+    write_text(MARKDOWN, to_markdown(document, {name: f"study_{name}.png" for name in figures}))
     write_text(CURVE, curve_table(found).to_csv(index=False, lineterminator="\n"))
-    for answer in found.answers:
-        say(answer)
+    for sentence in answer(found):
+        say(sentence)
     if found.missing:
         say(f"{len(found.missing)} cells of the grid are missing, the first {found.missing[0]}")
     say(f"the page: {PAGE}; as Markdown: {MARKDOWN}")

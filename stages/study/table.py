@@ -30,11 +30,6 @@ class Group:
         return tuple(result.cell.seed for result in self.results)
 
     @property
-    def name(self) -> str:
-        """For people: `lora, 8,000`."""
-        return f"{self.cell.curve}, {self.cell.samples:,}"
-
-    @property
     def logits(self) -> NDArray[np.float32]:
         """(S, N, C)."""
         return np.stack([result.logits for result in self.results])
@@ -61,10 +56,10 @@ class Group:
         return Group(results=kept, labels=self.labels)
 
 
-Curves = Mapping[str, Mapping[int, Group]]  # by curve and size; params.yaml's own protocol first, sizes ascending
+Groups = Mapping[str, Mapping[int, Group]]  # by curve and size; params.yaml's own protocol first, sizes ascending
 
 
-def curves_of(found: Mapping[Cell, Result], rows: RowFacts, methods: list[str]) -> Curves:
+def curves_of(found: Mapping[Cell, Result], rows: RowFacts, methods: list[str]) -> Groups:
     """Group finished cells by curve and size, curves in the order of the methods."""
     rank = {method: at for at, method in enumerate(methods)}
 

@@ -114,7 +114,7 @@ def test_hostile_text_is_shown_and_not_obeyed():
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;/q&gt;&lt;/main&gt;&lt;script&gt;alert(1)&lt;/script&gt; $answer ${style} &amp;lt;" in page
-    assert "&quot;&amp;amp;&quot; $title" in page
+    assert "&#34;&amp;amp;&#34; $title" in page
 
 
 @pytest.mark.browser

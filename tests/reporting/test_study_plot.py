@@ -9,7 +9,7 @@ import pytest
 
 from stages.reporting.plots_page import write_plot_scripts
 from tests.reporting.browser import needs_chromium, visit
-from tests.reporting.study_findings import study
+from tests.reporting.study.made_findings import study
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / ".dvc" / "plots" / "study_curve.json"

@@ -1,5 +1,6 @@
 import pytest
 
+from stages.reporting.study.findings import Claim, Side
 from stages.study.contrasts import claim_of, comparisons, differences, leaks, trends
 from stages.study.table import curves_of
 from tests.study.made_results import STUDY, a_cell, made_standing, rising
@@ -16,8 +17,11 @@ def test_the_first_method_is_held_against_each_other_at_every_size():
 
     methods = [one for one in found if one.family == "methods"]
     assert [(one.first, one.second) for one in methods] == [
-        ("lora, 250", "tfidf, 250"),
-        ("lora, 1,000", "tfidf, 1,000"),
+        (
+            Side(curve="lora", method="lora", contrast="", samples=size),
+            Side(curve="tfidf", method="tfidf", contrast="", samples=size),
+        )
+        for size in sizes
     ]
     for one in methods:
         assert one.num_seeds == 3
@@ -25,14 +29,15 @@ def test_the_first_method_is_held_against_each_other_at_every_size():
         assert one.difference.low <= one.difference.value <= one.difference.high
         assert one.difference.value > 0.1
         assert one.p_holm < 0.05
+        assert one.significant
 
 
 def test_each_size_of_the_first_method_is_held_against_the_next_smaller():
     found = differences(curves(rising("lora", [250, 1000, 8000], step=0.1)), 0.95)
 
-    assert [(one.family, one.first, one.second) for one in found] == [
-        ("sizes", "lora, 1,000", "lora, 250"),
-        ("sizes", "lora, 8,000", "lora, 1,000"),
+    assert [(one.family, one.first.samples, one.second.samples) for one in found] == [
+        ("sizes", 1000, 250),
+        ("sizes", 8000, 1000),
     ]
     assert all(one.difference.low > 0 for one in found)
 
@@ -51,9 +56,12 @@ def test_another_protocol_is_held_against_the_plain_one_at_the_same_size_and_see
     cells = {a_cell(samples=250, seed=seed): 0.6 for seed in (1, 2)}
     cells |= {a_cell(samples=250, seed=seed, contrast="fixed_steps", max_steps=1750): 0.8 for seed in (2, 3)}
 
-    found = [one for one in differences(curves(cells), 0.95) if one.family == "protocols"]
+    found = [one for one in differences(curves(cells), 0.95) if one.family == "contrasts"]
 
-    assert [(one.first, one.second, one.num_seeds) for one in found] == [("lora, 1,750 steps, 250", "lora, 250", 1)]
+    (one,) = found
+    assert one.first == Side(curve="lora, 1,750 steps", method="lora", contrast="fixed_steps", samples=250)
+    assert one.second == Side(curve="lora", method="lora", contrast="", samples=250)
+    assert one.num_seeds == 1
     assert found[0].difference.value > 0.1
 
 
@@ -107,7 +115,7 @@ def test_the_leak_is_shown_where_both_partitions_were_trained_on():
 def test_the_claim_is_what_the_grid_fixes_whatever_is_finished():
     grid = rising("lora", [1000, 8000]) | rising("full", [1000, 8000], seeds=[1, 2])
 
-    assert claim_of(grid) == (8000, (1, 2))
+    assert claim_of(grid) == Claim(samples=8000, seeds=(1, 2))
     assert claim_of(rising("lora", [1000])) is None
     assert claim_of({a_cell("lora", contrast="random"): 1, a_cell("full", contrast="random"): 1}) is None
 
@@ -124,3 +132,13 @@ def test_a_size_that_lacks_a_seed_is_left_out_of_the_trend_and_counted_so():
     (trend,) = trends(curves(cells))
 
     assert (trend.num_seeds, trend.num_sizes) == (3, 3)
+
+
+def test_what_counts_as_significant_follows_the_confidence_level_of_the_study():
+    made = curves(rising("lora", [250, 1000], start=0.7, step=0.05))
+    (one,) = differences(made, 0.95)
+
+    assert 0 < one.p_holm < 1
+    strict, lax = (differences(made, 1 - level)[0] for level in (one.p_holm / 2, one.p_holm * 1.01))
+    assert not strict.significant
+    assert lax.significant

@@ -23,7 +23,6 @@ def test_curves_come_in_the_order_of_the_methods_sizes_and_seeds_ascend_and_cont
     assert list(found) == ["lora", "tfidf", "lora, random carve"]
     assert list(found["lora"]) == [250, 8000]
     assert found["lora"][8000].seeds == (1, 2)
-    assert found["lora"][8000].name == "lora, 8,000"
 
 
 def test_a_group_knows_which_rows_each_seed_has_right():

@@ -1,0 +1,166 @@
+"""Loss and accuracy per epoch, and the confusion matrix."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from stages.reporting.numbers import count, percent
+from stages.reporting.style import ACCENT, MUTED, SECOND, STYLE, drawn, new_figure, percent_axis, short
+
+LABEL_GAP = 0.085  # least distance of the two lines' names, as a share of the axis' height
+FEW_CLASSES = 4  # up to here cells have room for large type
+LONGEST_CLASS = 18  # letters of a class name that are shown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A column of the history; told apart by dash and marker as well as by colour."""
+
+    column: str
+    name: str
+    color: str
+    dash: str
+    filled: bool
+
+
+def draw_loss(history: pd.DataFrame, best_epoch: int) -> Figure:
+    """Cross-entropy in nats per epoch; the kept one of several epochs is marked."""
+    with rc_context(STYLE):
+        figure, axes = _draw(history, "loss", best_epoch)
+        axes.set_title("Loss per epoch")
+        axes.set_ylabel("cross-entropy (nats)")
+    return figure
+
+
+def draw_accuracy(history: pd.DataFrame, best_epoch: int) -> Figure:
+    """Accuracy in percent per epoch; the kept one of several epochs is marked."""
+    with rc_context(STYLE):
+        figure, axes = _draw(history, "accuracy", best_epoch)
+        axes.set_title("Accuracy per epoch")
+        percent_axis(axes, "accuracy")
+    return figure
+
+
+def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> Figure:
+    """Counts, and each as a share of its true class; the darker, the larger that share.
+
+    Args:
+        counts: (C, C) rows, true class down, predicted class across.
+        label_names: C class names.
+    """
+    num_classes = len(label_names)
+    cell = 1.15 if num_classes <= FEW_CLASSES else 0.62
+    names = [short(name, LONGEST_CLASS) for name in label_names]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with rc_context(STYLE | {"axes.grid": False}):
+        figure = new_figure(cell * num_classes + 1.8, cell * num_classes + 1.5)
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="none")
+        _name_axes(axes, names)
+        _write_cells(axes, counts, shares, large=num_classes <= FEW_CLASSES)
+    return figure
+
+
+def _draw(history: pd.DataFrame, measure: str, best_epoch: int) -> tuple[Figure, Axes]:
+    lines = (
+        Line(column=f"train_{measure}", name="training", color=SECOND, dash="--", filled=False),
+        Line(column=f"val_{measure}", name="validation", color=ACCENT, dash="-", filled=True),
+    )
+    figure = new_figure(5.0, 3.1)
+    axes = figure.add_subplot()
+    for line in lines:
+        axes.plot(
+            history["epoch"],
+            history[line.column],
+            line.dash,
+            color=line.color,
+            linewidth=1.8,
+            marker="o" if line.filled else "s",
+            markersize=5.5,
+            markerfacecolor=line.color if line.filled else "white",
+            clip_on=False,
+        )
+    _frame(axes, int(history["epoch"].min()), int(history["epoch"].max()))
+    if len(history) > 1:  # of one there was no choice
+        _mark_best(axes, best_epoch)
+    _name_lines(axes, history, lines)
+    return figure, axes
+
+
+def _frame(axes: Axes, first: int, last: int) -> None:
+    axes.set_xlim(first - 0.35, last + 0.35)
+    axes.margins(y=0.12)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _mark_best(axes: Axes, epoch: int) -> None:
+    axes.axvline(epoch, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=0)
+    axes.annotate(
+        f"epoch {epoch} kept",
+        (epoch, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8.5,
+        color=MUTED,
+        annotation_clip=False,
+    )
+
+
+def _name_lines(axes: Axes, history: pd.DataFrame, lines: tuple[Line, Line]) -> None:
+    """Write each name right of where its line ends, or of its only point; pushed apart where they would overlap."""
+    right, gap = (1, 4) if len(history) > 1 else (0.5, 9)
+    bottom, top = axes.get_ylim()
+    heights = [(history[line.column].iloc[-1] - bottom) / (top - bottom) for line in lines]
+    missing = max(0.0, LABEL_GAP - abs(heights[0] - heights[1])) / 2
+    lower = 0 if heights[0] <= heights[1] else 1
+    for index, line in enumerate(lines):
+        height = heights[index] + (-missing if index == lower else missing)
+        axes.annotate(
+            line.name,
+            (right, height),
+            xycoords="axes fraction",
+            xytext=(gap, 0),
+            textcoords="offset points",
+            va="center",
+            color=line.color,
+            annotation_clip=False,
+        )
+
+
+def _name_axes(axes: Axes, names: list[str]) -> None:
+    slanted = max(len(name) for name in names) * len(names) > 9 * FEW_CLASSES
+    axes.set_xticks(range(len(names)), names)
+    if slanted:
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title("Confusion matrix, test split")
+    axes.tick_params(length=0, labelcolor="black")
+    axes.spines[:].set_visible(False)
+    edges = np.arange(len(names) + 1) - 0.5
+    axes.hlines(edges, -0.5, len(names) - 0.5, color="#c4c8cc", linewidth=0.6)
+    axes.vlines(edges, -0.5, len(names) - 0.5, color="#c4c8cc", linewidth=0.6)
+
+
+def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], *, large: bool) -> None:
+    high, low = (-0.07, 0.14) if large else (-0.14, 0.18)
+    for (row, column), number in np.ndenumerate(counts):
+        if not number and not large:
+            continue  # many classes: most cells are empty, and best read so
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(
+            column, row + high, count(int(number)), ha="center", va="center", color=color, fontsize=13 if large else 8
+        )
+        share = drawn(percent(float(shares[row, column])))
+        axes.text(column, row + low, share, ha="center", va="center", color=color, fontsize=9 if large else 6.5)

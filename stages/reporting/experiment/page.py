@@ -1,0 +1,219 @@
+"""What the page of one experiment says, section by section."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.reporting.document import Block, Document, Picture, Prose, Quotes, Section, Table
+from stages.reporting.experiment.figures import FEW_CLASSES
+from stages.reporting.experiment.outputs import Numbers, Outputs
+from stages.reporting.methods import chosen_by, classifier, curves_note, headline, training
+from stages.reporting.numbers import count, decimal, level, percent, points, share
+from stages.reporting.params import ReportView
+from stages.reporting.words import SYNTHETIC, mistake_in_words
+from stages.scoring.mistakes import Mistake
+
+OVERLAP_NOTE = (
+    "A text that the model could meet in training, whole or in part, makes a score look better than it is. "
+    "Equal: the same text is a training text. Part of: it is a contiguous run of words of a training text. "
+    "Contains: a training text of three words or more is a run of its words."
+)
+COST_NOTE = "Time and memory belong to this one run on this one machine; the scores above repeat."
+SPLITS = {"val": "validation", "test": "test"}
+CLEANING = {
+    "rows_read": "training rows read",
+    "rows_empty": "dropped: empty",
+    "rows_duplicate": "dropped: duplicate",
+    "rows_contradictory": "dropped: one text, two labels",
+    "sources_held_out": "sources held out for validation",
+    "rows_dropped": "dropped: too close to validation",
+    "rows_held_out": "held out as validation rows",
+    "pool_rows": "left in the training pool",
+    "pool_balanced_max": "largest balanced subset of it",
+    "val_rows_dropped": "dropped from a given validation split",
+}
+
+
+def experiment_document(
+    params: ReportView, outputs: Outputs, *, confusion: NDArray[np.int64], mistakes: Sequence[Mistake]
+) -> Document:
+    """Everything that the page says, the answer first.
+
+    Args:
+        params: What was run.
+        outputs: What came of it.
+        confusion: (C, C) test rows, true class down, predicted class across.
+        mistakes: The mistakes to list, the surest first.
+    """
+    return Document(
+        headline(params),
+        (
+            Section("", _opening(params, outputs, confusion)),
+            Section("Scores", (_scores(params, outputs.scores), Prose(_scores_note(params, outputs), "note"))),
+            Section("What was run", (_run(params, outputs),)),
+            Section(
+                "Do the splits overlap?",
+                (Prose(_overlap_result(outputs)), _overlap(outputs), Prose(OVERLAP_NOTE, "note")),
+            ),
+            Section("Cleaning", (_cleaning(outputs.pool),)),
+            Section("Curves", _curves(params, outputs)),
+            Section("Confusion matrix", (_confusion(confusion),)),
+            Section("The surest mistakes", _mistakes(mistakes, num_wrong=int(confusion.sum() - np.trace(confusion)))),
+            Section("Cost", (_cost(outputs.cost), Prose(COST_NOTE, "note"))),
+        ),
+    )
+
+
+def _opening(params: ReportView, outputs: Outputs, confusion: NDArray[np.int64]) -> tuple[Block, ...]:
+    synthetic = (SYNTHETIC,) if outputs.card["synthetic"] else ()
+    return (
+        Prose(_answer(params, outputs.scores), "answer"),
+        *synthetic,
+        Prose(_context(confusion, outputs.test.label_names)),
+    )
+
+
+def _answer(params: ReportView, scores: Numbers) -> str:
+    """The result with its interval, in one sentence."""
+    return (
+        f"After {count(scores['train_rows'])} labelled samples, {classifier(params)} names the right class for "
+        f"{percent(scores['test_accuracy'])} of {count(scores['test_rows'])} test texts "
+        f"({level(params.evaluate.confidence_level)} interval {_interval(scores, 'test')})."
+    )
+
+
+def _context(confusion: NDArray[np.int64], label_names: tuple[str, ...]) -> str:
+    """What no model at all would score, and what the interval leaves out."""
+    rows = confusion.sum(axis=1)
+    largest = int(rows.argmax())
+    return (
+        f"Always answering “{label_names[largest]}” would be right for {percent(rows[largest] / rows.sum())}. "
+        "The interval tells how much another draw of test texts could move the result; another seed or another "
+        "training subset moves it as well, and is not in it."
+    )
+
+
+def _scores(params: ReportView, scores: Numbers) -> Table:
+    """Every score on test and validation."""
+    interval = f"its {level(params.evaluate.confidence_level)} interval"
+    rows = [
+        ("accuracy", *(percent(scores[f"{split}_accuracy"]) for split in ("test", "val"))),
+        (interval, *(_interval(scores, split) for split in ("test", "val"))),
+    ]
+    labels = {"f1": "F1", "precision": "precision", "recall": "recall", "loss": "loss (nats)"}
+    for name, label in labels.items():
+        rows.append((label, *(decimal(scores[f"{split}_{name}"]) for split in ("test", "val"))))
+    rows.append(("rows", *(count(scores[f"{split}_rows"]) for split in ("test", "val"))))
+    return Table(("", "test", "validation"), tuple(rows))
+
+
+def _scores_note(params: ReportView, outputs: Outputs) -> str:
+    """How to read the table of scores."""
+    names = outputs.test.label_names
+    rated = f"of the class “{names[1]}”" if len(names) == 2 else "means over the classes, each with the same weight"
+    return f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
+
+
+def _run(params: ReportView, outputs: Outputs) -> Table:
+    """What was run, on which data."""
+    card, num_rows = outputs.card, count(outputs.scores["train_rows"])
+    source = f"{card['kind']}, revision {card['revision']}" if card["revision"] else card["kind"]
+    rows = [
+        ("data set", f"{params.dataset} ({source})"),
+        ("made up by a program", "yes" if card["synthetic"] else "no"),
+        ("classes", ", ".join(card["label_names"])),
+        ("partition", card["partition"]),
+        ("validation rows", card["validation"]),
+        ("test rows", card["test"]),
+        ("training rows", f"{num_rows}, {params.subsample.class_ratio} over the classes"),
+        ("seed", str(params.seed)),
+    ]
+    return Table((), (*rows, *(tuple(row) for row in training(params, outputs.scores))))
+
+
+def _overlap_result(outputs: Outputs) -> str:
+    """What the table of overlaps means for this result."""
+    told = []
+    for split, name in SPLITS.items():
+        met, whole = outputs.subset[f"subset_{split}_any"], outputs.scores[f"{split}_rows"]
+        if met:
+            told.append(
+                f"{share(met, whole)} of the {name} rows overlap with what this model was trained on: "
+                f"its {name} scores may be too good."
+            )
+        else:
+            told.append(f"No {name} row overlaps with what this model was trained on.")
+    return " ".join(told)
+
+
+def _overlap(outputs: Outputs) -> Table:
+    """Rows of each split that share text with what can be trained on."""
+    rows = []
+    for split, name in SPLITS.items():
+        whole = outputs.scores[f"{split}_rows"]
+        for kind, numbers, against in (("pool", outputs.pool, "the pool"), ("subset", outputs.subset, "this subset")):
+            kinds = (count(numbers[f"{kind}_{split}_{how}"]) for how in ("equal", "part_of", "contains"))
+            rows.append((f"{name}, with {against}", *kinds, share(numbers[f"{kind}_{split}_any"], whole)))
+    return Table(("rows that overlap", "equal", "part of", "contains", "any"), tuple(rows))
+
+
+def _cleaning(pool: Numbers) -> Table:
+    """What happened to the rows on their way into the pool."""
+    return Table(("", "rows"), tuple((label, count(pool[name])) for name, label in CLEANING.items()))
+
+
+def _curves(params: ReportView, outputs: Outputs) -> tuple[Block, ...]:
+    drawn = (Picture(measure, _curve_description(outputs, measure)) for measure in ("loss", "accuracy"))
+    return (*drawn, Prose(curves_note(params), "note"))
+
+
+def _curve_description(outputs: Outputs, measure: str) -> str:
+    """A curve in one sentence."""
+    first, last = outputs.history.iloc[0], outputs.history.iloc[-1]
+
+    def value(row: Any) -> str:
+        number = float(row[f"val_{measure}"])
+        return percent(number) if measure == "accuracy" else decimal(number)
+
+    if len(outputs.history) == 1:
+        return f"Validation {measure}: {value(last)}."
+    return (
+        f"Validation {measure} per epoch: {value(first)} after epoch {int(first['epoch'])}, "
+        f"{value(last)} after epoch {int(last['epoch'])}; epoch {outputs.scores['best_epoch']} was kept."
+    )
+
+
+def _confusion(confusion: NDArray[np.int64]) -> Picture:
+    right, rows = int(np.trace(confusion)), int(confusion.sum())
+    told = f"Confusion matrix: {count(right)} of {count(rows)} test rows ({percent(right / rows)}) on the diagonal."
+    return Picture("confusion", told, wide=len(confusion) > FEW_CLASSES)
+
+
+def _mistakes(mistakes: Sequence[Mistake], *, num_wrong: int) -> tuple[Block, ...]:
+    """The mistakes with their texts."""
+    if not num_wrong:
+        return (Prose("There is none: every test row was classified rightly."),)
+    if not mistakes:
+        return (Prose(f"None of the {count(num_wrong)} wrong test rows is listed."),)
+    which = f"The {count(len(mistakes))} most confident" if len(mistakes) < num_wrong else "All"
+    lead = f"{which} of {count(num_wrong)} wrong test rows. Some may be wrong labels."
+    return (Prose(lead, "lead"), Quotes(tuple((mistake.sentence, mistake_in_words(mistake)) for mistake in mistakes)))
+
+
+def _cost(cost: Numbers) -> Table:
+    """Seconds, throughput and memory."""
+    seconds = cost["train_seconds"]  # rounded to tenths
+    rows = (
+        ("training", f"{decimal(seconds, 1)} s" if seconds else "less than 0.1 s"),
+        ("throughput", f"{count(round(cost['samples_per_second']))} samples/s"),
+        ("peak memory", f"{count(round(cost['peak_memory_mib']))} MiB"),
+        ("threads", count(cost["threads"])),
+    )
+    return Table((), rows)
+
+
+def _interval(scores: Numbers, split: str) -> str:
+    low, high = scores[f"{split}_accuracy_low"], scores[f"{split}_accuracy_high"]
+    return f"{points(low)} to {percent(high)}"

@@ -1,0 +1,1 @@
+"""The answer page: what a study found, said and drawn."""

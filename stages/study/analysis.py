@@ -1,0 +1,150 @@
+"""From finished cells to all that the answer page tells."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.split import read_split
+from stages.reporting.study.findings import Curve, Findings, LabelsToTarget, Point
+from stages.statistics.bootstrap import two_way_bootstrap
+from stages.statistics.calibration import calibrate
+from stages.statistics.curves import HORIZON, CurveFit, fit_curve, labels_to_target
+from stages.study.contrasts import RESAMPLING_SEED, claim_of, comparisons, differences, leaks, trends
+from stages.study.gather import Standing
+from stages.study.grid import StudyParams
+from stages.study.protocol import protocol
+from stages.study.results import RowFacts
+from stages.study.slices import mistakes, slices
+from stages.study.table import Group, curves_of
+
+CONFIDENCE_LEVEL = 0.95  # of every interval but the verdicts', and 1 less the level at which a gain counts as shown
+
+
+def analyse(standing: Standing, study: StudyParams, *, with_sentences: bool) -> Findings:
+    """Compute everything.
+
+    Raises:
+        StudyError: If no cell is finished, or the texts are asked for and are not those of the results.
+    """
+    rows, found = standing.results.rows, standing.found()
+    if rows is None or not found:
+        raise StudyError("no cell of this grid is finished; make them with `python -m stages.study run`")
+    groups = curves_of(found, rows, list(study.methods))
+    curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
+    largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
+    claim = claim_of(standing.cells)
+    cell = next(iter(found))
+    return Findings(
+        dataset=cell.dataset,
+        model=cell.model,
+        synthetic=bool(_first(next(iter(groups.values()))).results[0].numbers["synthetic"]),
+        num_test_rows=len(rows.row_ids),
+        curves=curves,
+        differences=tuple(differences(groups, CONFIDENCE_LEVEL)),
+        trends=tuple(trends(groups)),
+        claim=claim,
+        comparisons=tuple(comparisons(groups, study.margins, claim)),
+        targets=tuple(_targets(curves, study)),
+        slices=tuple(part for group in largest for part in slices(group, rows, CONFIDENCE_LEVEL)),
+        mistakes=tuple(mistakes(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
+        leaks=tuple(leaks(groups)),
+        provenance=tuple(protocol(list(found.values()))),
+        missing=tuple(cell.name for cell in standing.missing),
+        stale=tuple(standing.stale),
+        confidence_level=CONFIDENCE_LEVEL,
+    )
+
+
+def curve_table(findings: Findings) -> pd.DataFrame:
+    """The learning curves as `dvc plots` draws them: a row per curve and size, fractions."""
+    records = [
+        {
+            "method": curve.name,
+            "train_rows": point.samples,
+            "accuracy": point.accuracy.value,
+            "accuracy_low": point.accuracy.low,
+            "accuracy_high": point.accuracy.high,
+        }
+        for curve in findings.curves
+        for point in curve.points
+    ]
+    return pd.DataFrame(records)
+
+
+def _curve(name: str, sizes: Mapping[int, Group]) -> Curve:
+    cell = _first(sizes).cell
+    fit, refusal = _fit(sizes) if not cell.contrast else (None, "a contrast, not fitted")
+    return Curve(
+        name=name,
+        method=cell.method,
+        contrast=cell.contrast,
+        points=tuple(_point(group) for group in sizes.values()),
+        fit=fit,
+        refusal=refusal,
+    )
+
+
+def _fit(sizes: Mapping[int, Group]) -> tuple[CurveFit | None, str]:
+    hits = tuple(group.hits for group in sizes.values())
+    try:
+        fit = fit_curve(np.array(list(sizes)), hits, confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED)
+    except StudyError as error:
+        return None, str(error)
+    return fit, ""
+
+
+def _point(group: Group) -> Point:
+    hits = group.hits
+    return Point(
+        samples=group.cell.samples,
+        seeds=group.seeds,
+        accuracy=two_way_bootstrap(hits, confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED),
+        seed_accuracies=tuple(hits.mean(axis=1).tolist()),
+        val_accuracy=float(np.mean(group.numbers("val_accuracy"))),
+        calibration=calibrate(
+            group.logits.astype(np.float64),
+            group.labels,
+            np.array(group.numbers("temperature")),
+            confidence_level=CONFIDENCE_LEVEL,
+            seed=RESAMPLING_SEED,
+        ),
+        train_seconds=float(np.median(group.numbers("train_seconds"))),
+        trainable_parameters=int(np.median(group.numbers("trainable_parameters"))),
+        steps=float(np.mean(group.numbers("steps"))),
+    )
+
+
+def _targets(curves: tuple[Curve, ...], study: StudyParams) -> list[LabelsToTarget]:
+    found = []
+    for curve in curves:
+        if curve.fit is None:
+            continue
+        for target in study.targets:
+            low, value, high = labels_to_target(curve.fit, target)
+            found.append(
+                LabelsToTarget(
+                    curve=curve.name,
+                    target=target,
+                    low=low,
+                    value=value,
+                    high=high,
+                    smallest=curve.points[0].samples,
+                    reach=float(HORIZON * curve.fit.largest),
+                )
+            )
+    return found
+
+
+def _sentences(rows: RowFacts) -> dict[int, str]:
+    """The texts of the test rows, as the workspace's own experiment holds them."""
+    test = read_split(paths.TEST)
+    if not np.array_equal(test.row_ids, rows.row_ids) or not np.array_equal(test.labels, rows.labels):
+        raise StudyError(f"{paths.TEST} holds another data set's rows; run `dvc exp run` with this one first")
+    return dict(zip(test.row_ids.tolist(), test.sentences, strict=True))
+
+
+def _first(sizes: Mapping[int, Group]) -> Group:
+    return next(iter(sizes.values()))

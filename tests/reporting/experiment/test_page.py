@@ -1,0 +1,73 @@
+import pytest
+
+from stages.foundation.params import read_params
+from stages.reporting.document import Document, Picture, Prose
+from stages.reporting.experiment.outputs import read_outputs
+from stages.reporting.experiment.page import experiment_document
+from stages.reporting.params import ReportView
+from stages.scoring.classification import confusion_counts
+from tests.reporting.finished_experiment import make_test_split, write_experiment
+
+HEADINGS = [
+    "",
+    "Scores",
+    "What was run",
+    "Do the splits overlap?",
+    "Cleaning",
+    "Curves",
+    "Confusion matrix",
+    "The surest mistakes",
+    "Cost",
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def document(**experiment) -> Document:
+    write_experiment(**experiment)
+    outputs = read_outputs()
+    counts = confusion_counts(outputs.predicted, outputs.test.labels, num_classes=outputs.test.num_classes)
+    return experiment_document(read_params("report", ReportView), outputs, confusion=counts, mistakes=[])
+
+
+def pictures(page: Document) -> dict[str, Picture]:
+    return {block.key: block for section in page.sections for block in section.blocks if isinstance(block, Picture)}
+
+
+def test_the_answer_opens_the_page_and_the_cost_ends_it():
+    page = document()
+    assert page.title == "1,000 samples of reviews: lora on minilm"
+    assert [section.heading for section in page.sections] == HEADINGS
+    opening = page.sections[0].blocks[0]
+    assert isinstance(opening, Prose)
+    assert opening.kind == "answer"
+
+
+def test_every_figure_is_described_for_those_who_do_not_see_it():
+    told = {
+        key: picture.description.replace("\N{NARROW NO-BREAK SPACE}", " ")
+        for key, picture in pictures(document()).items()
+    }
+    assert told == {
+        "loss": "Validation loss per epoch: 0.412 after epoch 1, 0.500 after epoch 5; epoch 2 was kept.",
+        "accuracy": "Validation accuracy per epoch: 81.0 % after epoch 1, 85.0 % after epoch 5; epoch 2 was kept.",
+        "confusion": "Confusion matrix: 53 of 60 test rows (88.3 %) on the diagonal.",
+    }
+
+
+def test_one_epoch_is_described_by_its_value_alone():
+    assert pictures(document(num_epochs=1))["loss"].description == "Validation loss: 0.412."
+
+
+@pytest.mark.parametrize(("num_classes", "wide"), [(2, False), (4, False), (12, True)])
+def test_a_matrix_of_many_classes_keeps_its_size(num_classes, wide):
+    split = make_test_split(tuple(f"class {index}" for index in range(num_classes)))
+    assert pictures(document(split=split))["confusion"].wide == wide
+
+
+def test_mistakes_that_are_not_to_be_listed_are_counted_all_the_same():
+    (section,) = [section for section in document().sections if section.heading == "The surest mistakes"]
+    assert section.blocks == (Prose("None of the 7 wrong test rows is listed."),)

@@ -1,0 +1,89 @@
+import html
+import re
+from dataclasses import replace
+
+from stages.reporting.document import to_html
+from stages.reporting.numbers import NONE
+from stages.reporting.study.page import study_document
+from tests.reporting.study.made_findings import SEEDS, SIZES, curve, mistakes, one_seed, study
+from tests.reporting.study.said import said
+
+
+def test_beside_every_fit_stands_its_backtest_and_the_last_value():
+    text = said(study())
+    for method in ("lora", "head", "tfidf"):
+        assert re.search(rf"{method} 8,000 56,000 \d\d\.\d % \[\d\d\.\d, \d\d\.\d\] \d\d\.\d % \+0\.7 \d\d\.\d %", text)
+
+
+def test_a_fit_that_could_not_be_tested_says_so():
+    found = study()
+    first = replace(found.curves[0], fit=replace(found.curves[0].fit, backtest=None))
+    assert f"lora too few sizes {NONE}" in said(replace(found, curves=(first, *found.curves[1:])))
+
+
+def test_one_seed_is_called_one_seed():
+    assert "One seed, 872 test rows." in said(one_seed())
+
+
+def test_a_point_with_fewer_seeds_than_the_others_says_so():
+    found = study()
+    fewer = tuple(replace(point, seeds=SEEDS[:1]) for point in found.curves[1].points)
+    curves = (found.curves[0], replace(found.curves[1], points=fewer))
+    assert "[81.7, 85.9], 1 seed" in said(replace(found, curves=curves))
+
+
+def test_every_size_has_its_row():
+    found = replace(study(), curves=(curve("lora"),))
+    for size in SIZES:
+        assert re.search(rf" {size:,} \d\d\.\d % \[", said(found))
+
+
+def test_fixed_epochs_and_fixed_steps_stand_side_by_side():
+    assert re.search(r"8,000 83\.5 % \[[^]]*\] 1,082 84\.1 % \[[^]]*\] 1,750 \+0\.6", said(study()))
+
+
+def test_calibration_has_a_temperature_and_values_before_and_after():
+    assert "lora 1.54 8.2 [6.7, 9.7] 2.1 [1.0, 3.2] 3.0 0.410 → 0.352 0.119 → 0.111" in said(study())
+
+
+def test_more_classes_make_more_slices_and_nothing_else():
+    found = study()
+    extra = tuple(replace(found.slices[0], name=f"class number {index}") for index in range(30))
+    assert "class number 29 (128)" in said(replace(found, slices=extra))
+
+
+def test_text_that_is_not_at_hand_leaves_its_row_number():
+    assert "(the text is not at hand) labelled “negative”" in said(study())
+
+
+def test_that_no_text_is_at_hand_is_said_once():
+    found = study()
+    text = said(replace(found, mistakes=tuple(replace(row, sentence="") for row in found.mistakes)))
+    assert "Their texts are not at hand here. labelled “negative”" in text
+    assert "(the text is not at hand)" not in text
+
+
+def test_mistakes_keep_their_letters():
+    assert html.escape(mistakes()[0].sentence) in to_html(study_document(study()), {})
+
+
+def test_the_leak_is_told_with_its_share_and_its_effect():
+    assert "0.0 % → 99.3 % 87.8 % → 91.6 %" in said(study())
+
+
+def test_a_long_list_of_missing_cells_is_shortened_and_counted():
+    missing = tuple(f"cell-{number}" for number in range(50))
+    text = said(replace(study(), missing=missing))
+    assert "Not finished, of the grid: 50." in text
+    assert "cell-7 and 42 more" in text
+    assert "cell-8" not in text
+
+
+def test_a_finished_grid_says_so():
+    assert "Every cell of the grid is finished." in said(replace(study(), missing=()))
+
+
+def test_the_gain_of_more_steps_is_the_paired_difference_of_the_same_cells():
+    found = study()
+    unpaired = replace(found, differences=tuple(each for each in found.differences if each.family != "contrasts"))
+    assert re.search(rf"8,000 83\.5 % \[[^]]*\] 1,082 84\.1 % \[[^]]*\] 1,750 {NONE}", said(unpaired))

@@ -1,0 +1,152 @@
+"""The whole way from finished cells to what the page says; slow parts once for all tests."""
+
+import pytest
+
+from stages.foundation.errors import StudyError
+from stages.reporting.study.answer import answer, caveats
+from stages.study.analysis import CONFIDENCE_LEVEL, analyse, curve_table
+from tests.study.made_results import a_cell, made_standing, rising, with_study
+
+SIZES = [250, 500, 1000, 2000, 4000, 8000]
+
+
+@pytest.fixture(scope="module")
+def found():
+    cells = rising("lora", SIZES, start=0.62, step=0.04) | rising("tfidf", SIZES, start=0.55, step=0.03)
+    cells |= rising("full", [1000, 8000], start=0.7, step=0.12)
+    cells |= {a_cell(samples=8000, seed=seed, contrast="random"): 0.82 for seed in (1, 2)}
+    cells |= {a_cell(samples=250, seed=seed, contrast="fixed_steps", max_steps=1750): 0.75 for seed in (1, 2)}
+    cells |= {a_cell("full", 250): None}
+    study = with_study(methods=["lora", "full", "tfidf"], targets=[0.8, 0.99])
+    return analyse(made_standing(cells), study, with_sentences=False)
+
+
+def told(found):
+    return "\n".join(answer(found)).replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def test_every_finished_cell_is_in_a_curve_and_every_missing_one_is_named(found):
+    by_name = {curve.name: curve for curve in found.curves}
+
+    assert list(by_name) == ["lora", "full", "tfidf", "lora, 1,750 steps", "lora, random carve"]
+    assert [point.samples for point in by_name["lora"].points] == SIZES
+    assert all(point.seeds == (1, 2, 3) for point in by_name["lora"].points)
+    assert found.missing == ("mine-minilm-full-n250-s1",)
+
+
+def test_a_point_is_the_mean_of_its_seeds_within_its_interval(found):
+    for curve in found.curves:
+        for point in curve.points:
+            mean = sum(point.seed_accuracies) / len(point.seed_accuracies)
+            assert point.accuracy.value == pytest.approx(mean)
+            assert point.accuracy.low < mean < point.accuracy.high
+
+
+def test_a_curve_is_fitted_from_six_sizes_on_and_says_why_not_below(found):
+    by_name = {curve.name: curve for curve in found.curves}
+
+    assert by_name["lora"].fit is not None
+    assert by_name["full"].fit is None
+    assert "six" in by_name["full"].refusal or "6" in by_name["full"].refusal
+    assert {target.curve for target in found.targets} == {"lora", "tfidf"}
+
+
+def test_the_answer_tells_the_rise_the_claim_and_the_price(found):
+    text = told(found)
+
+    assert text.startswith("lora goes from ")
+    assert "after 250 labels (3 seeds) to " in text
+    assert "LoRA less full fine-tuning at 8,000 labels, 3 seeds: " in text
+    assert "How far to trust that: fitted up to 2,000 labels, the curve foretold " in text
+    assert "With a margin of 1 point " in text
+    assert "Labels to reach 80 % with lora: " in text
+    assert "Labels to reach 99 % with lora: not reached within the 95 % band; by the curve not up to 32,000." in text
+    assert "(lora, 1,750 steps) less lora with fixed epochs, 2 seeds: +" in text
+    assert "Carved at random, 90 % of the validation rows overlap with 8,000 training rows" in text
+
+
+@pytest.mark.parametrize(("full", "verdict"), [(0.795, "non-inferior"), (0.8, "inconclusive"), (0.95, "inferior")])
+def test_as_good_as_is_said_with_a_non_inferior_verdict_alone(full, verdict):
+    cells = {a_cell("lora", seed=seed): 0.8 for seed in (1, 2, 3)}
+    cells |= {a_cell("full", seed=seed): full for seed in (1, 2, 3)}
+    margin = {"non-inferior": 0.2, "inconclusive": 0.01, "inferior": 0.01}[verdict]
+
+    found = analyse(made_standing(cells), with_study(methods=["lora", "full"], margins=[margin]), with_sentences=False)
+
+    (sentence,) = [one for one in answer(found) if one.startswith("LoRA less full")]
+    assert verdict in sentence
+    assert ("is as good as" in sentence) == (verdict == "non-inferior")
+
+
+def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
+    full = {250: 0.95, 500: 0.95, 1000: 0.8, 2000: 0.5, 4000: 0.8}
+    cells = {a_cell("lora", size, seed): 0.8 for size in full for seed in (1, 2, 3)}
+    cells |= {a_cell("full", size, seed): accuracy for size, accuracy in full.items() for seed in (1, 2, 3)}
+
+    found = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+
+    sentences = list(answer(found))
+    claim = next(at for at, sentence in enumerate(sentences) if sentence.startswith("LoRA less full"))
+    assert "at 4,000 labels" in sentences[claim]
+    assert sentences[claim + 1] == (
+        "The same margin at other sizes, each judged by itself: non-inferior at 2,000 labels; "
+        "inferior at 250 and 500 labels; inconclusive at 1,000 labels."
+    )
+
+
+def test_a_claim_at_the_only_size_has_no_others_beside_it():
+    cells = {a_cell(method, seed=seed): 0.8 for method in ("lora", "full") for seed in (1, 2, 3)}
+
+    found = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+
+    assert not any("other sizes" in sentence for sentence in answer(found))
+
+
+def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
+    cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
+    cells[a_cell("full", 8000, 3)] = None
+
+    waiting = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+
+    text = told(waiting)
+    assert "at 8,000 labels on 3 seeds, cannot be judged yet" in text
+    assert not any(one.primary for one in waiting.comparisons)
+    assert "cannot be judged yet" not in told(found)
+
+
+def test_the_provenance_names_versions_commit_seeds_and_hardware(found):
+    facts = dict(found.provenance)
+
+    assert facts["seeds"] == "1, 2, 3"
+    assert facts["versions when they were gathered"] == "torch 2, peft 1"
+    assert facts["machine on which they were gathered"] == "a processor, 2 cores"
+    assert facts["commit of the code"] == "c0ffeec0ff"
+
+
+def test_the_curve_for_dvc_has_a_row_for_each_point(found):
+    table = curve_table(found)
+
+    assert list(table) == ["method", "train_rows", "accuracy", "accuracy_low", "accuracy_high"]
+    assert len(table) == sum(len(curve.points) for curve in found.curves)
+    assert (table["accuracy_low"] < table["accuracy"]).all()
+
+
+def test_one_seed_and_one_size_read_well():
+    found = analyse(made_standing({a_cell(): 0.8}), with_study(), with_sentences=False)
+
+    assert told(found).startswith("lora names the right class for 80")
+    assert "not the luck of a training run" in next(caveats(found))
+    assert "cannot be told: no size has cells of both" in told(found)
+
+
+def test_without_a_finished_cell_there_is_nothing_to_report():
+    with pytest.raises(StudyError, match="no cell of this grid is finished"):
+        analyse(made_standing({a_cell(): None}), with_study(), with_sentences=False)
+
+
+def test_one_confidence_level_holds_for_all_that_is_told(found):
+    assert found.confidence_level == CONFIDENCE_LEVEL
+    intervals = [each.difference for each in found.differences] + [each.accuracy for each in found.slices]
+    intervals += [point.accuracy for curve in found.curves for point in curve.points]
+    assert {interval.confidence_level for interval in intervals} == {CONFIDENCE_LEVEL}
+    assert {target.smallest for target in found.targets} == {250}
