@@ -41,7 +41,7 @@ PEFT_HEADS = frozenset({"classifier", "score"})  # PEFT trains and saves these b
 
 
 @dataclass(frozen=True)  # without slots, for the cached forward pass
-class Classifier:
+class EncoderClassifier:
     """A model that turns token ids into one logit per class."""
 
     model: PreTrainedModel | PeftModel
@@ -102,7 +102,7 @@ def build_classifier(
     adapter: LoraConfig | None,
     label_names: tuple[str, ...],
     seed: int,
-) -> Classifier:
+) -> EncoderClassifier:
     """The base model with a fresh head, and with a fresh adapter or all of it to be trained.
 
     The same seed gives the same weights.
@@ -132,11 +132,11 @@ def build_classifier(
         total_parameters=sum(weight.numel() for weight in weights),
     )
     torch.nn.Module.to(model, setup.device)  # Transformers gives its own `to` no usable type
-    return Classifier(model, encoder.tokenizer, record, setup.device)
+    return EncoderClassifier(model, encoder.tokenizer, record, setup.device)
 
 
-def load_whole_classifier(folder: Path, device: torch.device) -> Classifier:
-    """The classifier that `Classifier.save` wrote where every parameter was trained.
+def load_whole_classifier(folder: Path, device: torch.device) -> EncoderClassifier:
+    """The classifier that `EncoderClassifier.save` wrote where every parameter was trained.
 
     Raises:
         StudyError: If it cannot be loaded.
@@ -146,8 +146,8 @@ def load_whole_classifier(folder: Path, device: torch.device) -> Classifier:
     return _loaded(model, folder, record, device)
 
 
-def load_adapted_classifier(folder: Path, device: torch.device) -> Classifier:
-    """The classifier that `Classifier.save` wrote where an adapter was trained, on the same base model.
+def load_adapted_classifier(folder: Path, device: torch.device) -> EncoderClassifier:
+    """The classifier that `EncoderClassifier.save` wrote where an adapter was trained, on the same base model.
 
     Raises:
         StudyError: If the base model is not there, or its weights are not those of the training.
@@ -158,9 +158,11 @@ def load_adapted_classifier(folder: Path, device: torch.device) -> Classifier:
         return _loaded(PeftModel.from_pretrained(encoder, str(folder)), folder, record, device)
 
 
-def _loaded(model: PreTrainedModel | PeftModel, folder: Path, record: Record, device: torch.device) -> Classifier:
+def _loaded(
+    model: PreTrainedModel | PeftModel, folder: Path, record: Record, device: torch.device
+) -> EncoderClassifier:
     torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
-    return Classifier(model, load_tokenizer(folder, str(folder)), record, device)
+    return EncoderClassifier(model, load_tokenizer(folder, str(folder)), record, device)
 
 
 def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str) -> PeftModel:
