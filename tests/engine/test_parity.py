@@ -132,6 +132,6 @@ def test_the_packed_pass_predicts_as_the_plain_one_after_training(tiny_base, met
     split = opinions(30, seed=2)
     plain = replace(classifier, record=replace(classifier.record, engine="plain"))
 
-    predicted, expected = (torch.tensor(one.predict(split, 8)) for one in (classifier, plain))
+    predicted, expected = (torch.tensor(one.predict(split, 64)) for one in (classifier, plain))
 
     assert_near(predicted, expected, rounding=ROUNDING)
