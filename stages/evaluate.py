@@ -6,9 +6,9 @@ Writes  data/predictions/, metrics/scores.json, metrics/cost.json, plots/history
 """
 
 from stages.engine.device import choose_device
-from stages.engine.history import best_epoch, read_history
 from stages.engine.methods import load
 from stages.engine.params import EvaluateView
+from stages.engine.training.history import best_epoch, read_history
 from stages.foundation import paths
 from stages.foundation.files import read_json, write_json, write_text
 from stages.foundation.log import say

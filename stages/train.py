@@ -3,12 +3,16 @@
 Reads   data/subset/train.parquet, data/prepared/validation.parquet
 Writes  data/model/, data/history.csv, data/cost.json: cached outs only, so that any clone can restore them;
         evaluate publishes what Git keeps
+Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
 """
 
-from stages.engine.cost import write_cost
-from stages.engine.history import choice_of_epoch, write_history
+import os
+from pathlib import Path
+
 from stages.engine.methods import build
 from stages.engine.params import TrainView
+from stages.engine.training.cost import write_cost
+from stages.engine.training.history import choice_of_epoch, write_history
 from stages.foundation import paths
 from stages.foundation.log import say
 from stages.foundation.params import read_params
@@ -26,7 +30,8 @@ def main() -> None:
 
     classifier = build(params, subset.label_names)
     say(f"{params.method}, {len(subset):,} rows")
-    result = classifier.fit(subset, validation, params.train, seed=params.seed)
+    kept = Path(os.environ.get("DVC_ROOT", "")) / paths.CHECKPOINTS  # the repository, where this is DVC's copy of it
+    result = classifier.fit(subset, validation, params.train, seed=params.seed, checkpoints=kept)
     record = classifier.record
     say(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters trained, engine {record.engine}")
     say(f"{result.samples_per_second:.0f} samples/s{choice_of_epoch(result.history)}")

@@ -25,12 +25,14 @@ from stages.engine.encoder import (
     require_room,
 )
 from stages.engine.forward import Forward, choose_engine, prepare_forward
-from stages.engine.learners import TextLearner
-from stages.engine.loop import Fit, fit
 from stages.engine.params import LoraParams, TrainParams
 from stages.engine.predict import predict_logits
 from stages.engine.record import Precision, Record, read_record, write_record
 from stages.engine.tokens import TokenRows, tokenize
+from stages.engine.training.checkpoint import open_checkpoints
+from stages.engine.training.fingerprint import fingerprint
+from stages.engine.training.learners import TextLearner
+from stages.engine.training.loop import Fit, fit
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_json
 from stages.foundation.split import Split
@@ -61,18 +63,35 @@ class Classifier:
         """Name and weights of all that training changes."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Train in place and end with the weights of the best epoch."""
-        learner = TextLearner(
-            self.forward,
-            list(self.trainable().values()),
-            train=self._tokenized(train),
-            validation=self._tokenized(validation),
-            device=self.device,
+    def fit(
+        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+    ) -> Fit:
+        """Train in place and end with the weights of the best epoch.
+
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        """
+        texts, others = self._tokenized(train), self._tokenized(validation)
+        mark = fingerprint(
+            self.record,
+            params,
+            [(texts, train.labels), (others, validation.labels)],
+            architecture=self.transformer.config.to_dict(),
             seed=seed,
+            device=self.device,
         )
+        weights = list(self.trainable().values())
+        learner = TextLearner(self.forward, weights, train=texts, validation=others, device=self.device, seed=seed)
         learning_rate = params.lora.learning_rate if self.record.method == "lora" else params.full.learning_rate
-        return fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
+        with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
+            return fit(
+                learner,
+                train.labels,
+                validation.labels,
+                params,
+                learning_rate=learning_rate,
+                seed=seed,
+                checkpoints=kept,
+            )
 
     def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows, dropout off."""

@@ -4,9 +4,10 @@ The features are the mean of the last hidden states over the tokens of a text, a
 [CLS] state, which fine-tuning reads, says little before it has been trained.
 """
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +26,14 @@ from stages.engine.encoder import (
     require_room,
 )
 from stages.engine.forward import Forward, choose_engine, prepare_forward
-from stages.engine.learners import FeatureLearner
-from stages.engine.loop import Fit, fit
 from stages.engine.params import TrainParams
 from stages.engine.predict import mean_hidden
 from stages.engine.record import Precision, Record, read_record, write_record
-from stages.engine.tokens import tokenize
+from stages.engine.tokens import TokenRows, tokenize
+from stages.engine.training.checkpoint import open_checkpoints
+from stages.engine.training.fingerprint import fingerprint
+from stages.engine.training.learners import FeatureLearner, Features
+from stages.engine.training.loop import Fit, fit
 from stages.foundation.split import Split
 
 WEIGHTS = "head.safetensors"
@@ -46,24 +49,47 @@ class HeadClassifier:
     tokenizer: PreTrainedTokenizerBase
     record: Record
     device: torch.device  # of the encoder
+    architecture: Mapping[str, Any]  # the encoder's config.json
 
     def features(self, split: Split, batch_size: int) -> Tensor:
         """(N, W) float32 features of the texts, on the processor."""
         texts = tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
         return torch.from_numpy(mean_hidden(self.forward, texts, batch_size=batch_size, device=self.device))
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Train the head in place and leave it with the weights of the best epoch; the time includes the features."""
-        started = time.perf_counter()
-        features = self.features(train, ROWS)
-        feature_seconds = time.perf_counter() - started
-        learner = FeatureLearner(self.head, features, self.features(validation, ROWS))
-        result = fit(
-            learner, train.labels, validation.labels, params, learning_rate=params.head.learning_rate, seed=seed
+    def _mean_hidden(self, texts: TokenRows) -> NDArray[np.float32]:
+        return mean_hidden(self.forward, texts, batch_size=ROWS, device=self.device)
+
+    def fit(
+        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+    ) -> Fit:
+        """Train the head in place and leave it with the weights of the best epoch; the time includes the features.
+
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        """
+        texts, others = (
+            tokenize(self.tokenizer, split.sentences, self.record.max_tokens) for split in (train, validation)
         )
-        rows_seen = result.samples_per_second * result.train_seconds
-        seconds = feature_seconds + result.train_seconds
-        return replace(result, train_seconds=seconds, samples_per_second=rows_seen / seconds)
+        mark = fingerprint(
+            self.record,
+            params,
+            [(texts, train.labels), (others, validation.labels)],
+            architecture=self.architecture,
+            seed=seed,
+            device=self.device,
+        )
+        features = Features(self._mean_hidden, train=texts, validation=others)
+        with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
+            features.take(kept)
+            return fit(
+                FeatureLearner(self.head, features),
+                train.labels,
+                validation.labels,
+                params,
+                learning_rate=params.head.learning_rate,
+                seed=seed,
+                checkpoints=kept,
+                seconds_before=features.seconds,
+            )
 
     @torch.inference_mode()
     def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
@@ -111,7 +137,14 @@ def build_head_classifier(
     )
     tokenizer = load_tokenizer(base.folder, base.name)
     forward = prepare_forward(_frozen(encoder, device), record.engine, precision)
-    return HeadClassifier(head=head, forward=forward, tokenizer=tokenizer, record=record, device=device)
+    return HeadClassifier(
+        head=head,
+        forward=forward,
+        tokenizer=tokenizer,
+        record=record,
+        device=device,
+        architecture=encoder.config.to_dict(),
+    )
 
 
 def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
@@ -126,7 +159,14 @@ def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
     head.load_state_dict(load_file(folder / WEIGHTS))
     forward = prepare_forward(_frozen(encoder, device), record.engine, record.precision)
     tokenizer = load_tokenizer(folder, str(folder))
-    return HeadClassifier(head=head, forward=forward, tokenizer=tokenizer, record=record, device=device)
+    return HeadClassifier(
+        head=head,
+        forward=forward,
+        tokenizer=tokenizer,
+        record=record,
+        device=device,
+        architecture=encoder.config.to_dict(),
+    )
 
 
 def _frozen(encoder: PreTrainedModel, device: torch.device) -> PreTrainedModel:

@@ -11,11 +11,11 @@ from stages.engine.base_model import find_base_model
 from stages.engine.classifier import build_classifier, load_classifier
 from stages.engine.device import choose_device
 from stages.engine.head import build_head_classifier, load_head_classifier
-from stages.engine.loop import Fit
 from stages.engine.params import TrainParams, TrainView
 from stages.engine.precision import choose_precision
 from stages.engine.record import Record, read_record
 from stages.engine.tfidf import build_tfidf_classifier, load_tfidf_classifier
+from stages.engine.training.loop import Fit
 from stages.foundation.log import say
 from stages.foundation.split import Split
 
@@ -27,8 +27,13 @@ class Trained(Protocol):
     def record(self) -> Record:
         """What it was made from."""
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Learn from the training rows; validation chooses the epoch that is kept."""
+    def fit(
+        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+    ) -> Fit:
+        """Learn from the training rows; validation chooses the epoch that is kept.
+
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        """
 
     def predict(self, split: Split, batch_size: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows."""

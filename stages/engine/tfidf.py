@@ -13,10 +13,10 @@ from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from stages.engine.history import Epoch
-from stages.engine.loop import Fit, loss_and_accuracy
 from stages.engine.params import TfidfParams, TrainParams
 from stages.engine.record import Record, read_record, write_record
+from stages.engine.training.history import Epoch
+from stages.engine.training.loop import Fit, loss_and_accuracy
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_json
 from stages.foundation.log import say
@@ -51,7 +51,15 @@ class TfidfClassifier:
             base=None,
         )
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:  # noqa: ARG002
+    def fit(
+        self,
+        train: Split,
+        validation: Split,
+        params: TrainParams,  # noqa: ARG002
+        *,
+        seed: int,  # noqa: ARG002
+        checkpoints: Path | None = None,  # noqa: ARG002 - it is over before one is due
+    ) -> Fit:
         """Fit to the training rows; the optimum is unique, so that no seed and no validation row takes part.
 
         Raises:

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 
 SOURCES = Path("data/sources")
+CHECKPOINTS = Path(".checkpoints")  # ignored by Git and DVC
 
 POOL = Path("data/prepared/pool.parquet")
 VALIDATION = Path("data/prepared/validation.parquet")

@@ -20,6 +20,7 @@ PARAMS = TrainParams(
     weight_decay=0.0,
     max_grad_norm=1.0,
     patience=4,
+    checkpoint_seconds=60,
     max_tokens=16,
     bucket_batches=2,
     engine="auto",

@@ -11,10 +11,10 @@ from torch.nn.functional import cross_entropy
 
 from stages.engine.base_model import find_base_model
 from stages.engine.dropout import DropoutMasks
-from stages.engine.history import best_epoch
 from stages.engine.packed_bert import PackedBert
 from stages.engine.packing import pack
 from stages.engine.plain import PlainForward
+from stages.engine.training.history import best_epoch
 from tests.engine.conftest import CPU, STILL_LORA, assert_near, build, opinions, stir, texts_of, train
 from tests.tiny_bert import NO_DROPOUT, save_tiny_bert
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from stages import train
-from stages.engine.history import read_history
+from stages.engine.training.history import read_history
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import write_split

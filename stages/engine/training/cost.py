@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from stages.engine.loop import Fit
+from stages.engine.training.loop import Fit
 from stages.foundation.files import write_json
 
 
 def write_cost(path: Path, fit: Fit) -> None:
-    """Write seconds, throughput and memory of this process."""
+    """Write seconds and throughput of all parts of a training that was resumed, and the memory of the last."""
     write_json(
         path,
         {
@@ -19,6 +19,7 @@ def write_cost(path: Path, fit: Fit) -> None:
             "samples_per_second": round(fit.samples_per_second, 1),
             "peak_memory_mib": round(peak_memory_mib()),
             "threads": torch.get_num_threads(),
+            "resumed": fit.resumed,
         },
     )
 
