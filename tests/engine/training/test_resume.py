@@ -257,7 +257,7 @@ def test_a_checkpoint_of_anything_else_is_never_used(fresh, kill_after, tmp_path
     assert len([folder for folder in tmp_path.iterdir() if folder.is_dir()]) == 2
 
 
-@pytest.mark.parametrize("where", ["threads", "version", "torch", "processor"])
+@pytest.mark.parametrize("where", ["threads", "version", "library", "processor"])
 def test_a_checkpoint_of_another_machine_or_version_is_never_used(
     fresh, kill_after, tmp_path, capsys, monkeypatch, where
 ):
@@ -272,8 +272,8 @@ def test_a_checkpoint_of_another_machine_or_version_is_never_used(
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
     elif where == "version":
         monkeypatch.setattr(fingerprint, "TRAINING", 2)
-    elif where == "torch":
-        monkeypatch.setattr(torch, "__version__", "0")
+    elif where == "library":
+        monkeypatch.setattr(fingerprint.peft, "__version__", "0")
     else:
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
     learn(fresh(), tmp_path)
