@@ -37,6 +37,7 @@ from tests.faults.project import (
 SIGNALS = [signal.SIGKILL] * 5 + [signal.SIGTERM, signal.SIGINT]
 KILLS_IN_A_ROW = (1, 3)  # of one training, at least and at most
 LIMIT_SECONDS = 300  # for one command, and for all that is repeated while an orphan lasts
+EXPERIMENTS = "refs/exps/??/*/*"  # beside them lie references of DVC's own
 TRIES = 60  # of one command
 IN_TRAINING = 0.7  # share of the kills that come at a random optimizer step; the others at any time
 WENT_ON = ("goes on at", "nothing is trained")  # what a training says that takes up another one
@@ -108,6 +109,7 @@ class Range:
         folder = self._root / f"{kind.name}-{self._number}"
         _copy(pristine, folder)
         target = Target(folder, kind)
+        killed = 0
         for _ in range(kills):
             target.start()
             moment = self._wait_for_moment(kind, target)
@@ -115,9 +117,10 @@ class Range:
             if not target.kill(number):
                 break
             say(f"  {kind.name}: {number.name} {moment}")
-            outcome.kills += 1
+            killed += 1
+        outcome.kills += killed
         complaint = target.finish()
-        outcome.resumed += target.resumed
+        outcome.resumed += min(target.resumed, killed)
         complaint = complaint or _difference(expected, _digests(folder, kind))
         if complaint:
             outcome.lost.append(f"{folder}: {complaint}")
@@ -169,7 +172,7 @@ class Target:
         self.resumed = 0
 
     def start(self) -> None:
-        """Give the command; while it fails because an orphan of the kill before still runs, again."""
+        """Give the command."""
         self._steps_before = steps_done(self._folder)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -210,7 +213,10 @@ class Target:
         return True
 
     def finish(self) -> str:
-        """Give the command until it ends well; what is wrong if it never does."""
+        """Give the command until it ends well, which it may not while an orphan runs.
+
+        Returns what is wrong if it never does.
+        """
         deadline = time.monotonic() + LIMIT_SECONDS
         status: int | None = None
         for _ in range(TRIES):
@@ -253,7 +259,7 @@ def _digests(folder: Path, kind: Kind, lock: Path | None = None) -> dict[str, st
         return digests_of_files(folder, kind.stage)
     if lock is not None:
         return digests_of_lock(lock.read_text())
-    commits = git(folder, "for-each-ref", "--format=%(objectname)", "refs/exps").split()
+    commits = git(folder, "for-each-ref", "--format=%(objectname)", EXPERIMENTS).split()
     texts = [git(folder, "show", f"{commit}:dvc.lock") for commit in dict.fromkeys(commits)]
     if kind.command == ("dvc", "repro"):
         texts = [(folder / "dvc.lock").read_text()]

@@ -1,10 +1,13 @@
 import json
+import os
 import re
 import shutil
+import signal
 
 import pytest
 
 from stages import train
+from stages.engine.training import loop
 from stages.engine.training.history import read_history
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
@@ -53,6 +56,19 @@ def test_a_second_run_takes_the_result_of_the_first(method, capsys):
 
     assert trained_files() | {paths.COST: json.loads(paths.COST.read_text())["train_seconds"]} == first
     assert "its result was kept: nothing is trained" in capsys.readouterr().out
+
+
+def test_a_signal_is_one_line_that_says_what_to_do(monkeypatch, capsys):
+    step, steps = loop._train_step, iter(range(9))
+    monkeypatch.setattr(
+        loop, "_train_step", lambda *given: step(*given) or next(steps) != 2 or os.kill(os.getpid(), signal.SIGTERM)
+    )
+
+    assert complaint("train", train.main) == "train: interrupted at step 3 of 4; the same command goes on from there"
+    assert not paths.MODEL.exists()
+    train.main()
+    assert "goes on at step 3 of 4 from a checkpoint of " in capsys.readouterr().out
+    assert json.loads(paths.COST.read_text())["resumed"] == 1
 
 
 def test_checkpoints_lie_in_the_repository_also_when_dvc_works_on_a_copy_of_it(workspace, monkeypatch):

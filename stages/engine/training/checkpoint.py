@@ -236,7 +236,8 @@ def open_checkpoints(root: Path | None, seconds: float, fingerprint: str) -> Ite
 
 def remove_stale(root: Path, keep: Path) -> None:
     """Remove what the rules above no longer keep, and say so; never what a running training holds."""
-    others = [_Slot.of(folder) for folder in root.iterdir() if folder.is_dir() and folder != keep]
+    slots = [_Slot.of(folder) for folder in root.iterdir() if folder.is_dir() and folder != keep]
+    others = [slot for slot in slots if slot is not None]
     others.sort(key=lambda slot: slot.written, reverse=True)
     ended = [slot for slot in others if slot.finished][KEPT_FINISHED:]
     for slot in ended:
@@ -262,21 +263,22 @@ class _Slot:
     finished: bool
 
     @classmethod
-    def of(cls, folder: Path) -> "_Slot":
-        files = _files(folder)
-        stats = [file.stat() for file in files]
-        return cls(
-            folder=folder,
-            written=max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime),
-            size=sum(stat.st_size for stat in stats),
-            finished=any(f"-{FINISHED}-" in file.name for file in files),
-        )
+    def of(cls, folder: Path) -> "_Slot | None":
+        """None if another training, which starts at the same time, has just removed it or replaced a file of it."""
+        try:
+            files = _files(folder)
+            stats = [file.stat() for file in files]
+            written = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
+        except FileNotFoundError:
+            return None
+        size, finished = sum(stat.st_size for stat in stats), any(f"-{FINISHED}-" in file.name for file in files)
+        return cls(folder=folder, written=written, size=size, finished=finished)
 
     def remove(self, reason: str) -> None:
         try:
             with alone(self.folder / LOCK, "another training"):
                 shutil.rmtree(self.folder)
-        except StudyError:  # it runs
+        except (StudyError, FileNotFoundError):  # it runs, or another training removes it at this moment
             return
         say(f"removed the checkpoint {self.folder}: {reason}")
 
