@@ -32,7 +32,9 @@ from tests.faults.project import (
     git,
     make_project,
     steps_done,
+    steps_file,
 )
+from tests.faults.warm import WarmProcess
 
 SIGNALS = [signal.SIGKILL] * 5 + [signal.SIGTERM, signal.SIGINT]
 KILLS_IN_A_ROW = (1, 3)  # of one training, at least and at most
@@ -97,8 +99,8 @@ class Outcome:
 class Range:
     """Where projects are made, run undisturbed, copied and shot at."""
 
-    def __init__(self, root: Path, seed: int) -> None:
-        self._root, self._random = root, random.Random(seed)
+    def __init__(self, root: Path, seed: int, *, warm: bool) -> None:
+        self._root, self._random, self._warm = root, random.Random(seed), warm
         self._number = 0
         self._seconds: dict[str, float] = {}  # an undisturbed run of each kind takes
 
@@ -108,7 +110,7 @@ class Range:
         self._number += 1
         folder = self._root / f"{kind.name}-{self._number}"
         _copy(pristine, folder)
-        target = Target(folder, kind)
+        target = Target(folder, kind, warm=self._warm)
         killed = 0
         for _ in range(kills):
             target.start()
@@ -142,38 +144,52 @@ class Range:
 
     def _undisturbed(self, kind: Kind) -> tuple[Path, dict[str, str]]:
         """A project just before the command, and what the command makes of it."""
-        fresh, done = (self._root / f"{kind.method}-{kind.engine}-{name}" for name in ("fresh", "done"))
+        name = f"{kind.method}-{kind.engine}-{kind.stage or 'all'}"
+        before, done = self._root / f"{name}-before", self._root / f"{name}-done"
         if not done.exists():
-            make_project(fresh, **{"method": kind.method, "train.engine": kind.engine})
-            _copy(fresh, done)
+            make_project(before, **{"method": kind.method, "train.engine": kind.engine})
+            stages = list(OUTPUTS)
+            for stage in stages[: stages.index(kind.stage)] if kind.stage else []:
+                call(before, "python", "-m", f"stages.{stage}")
+            _forget(before)
+            _copy(before, done)
             started = time.monotonic()
-            call(done, "dvc", "repro")
-            self._seconds[fresh.name] = time.monotonic() - started
-        seconds, expected = self._seconds[fresh.name], _digests(done, kind, done / "dvc.lock")
-        self._seconds[kind.name] = seconds / len(OUTPUTS) if kind.stage else seconds
-        if not kind.stage:
-            return fresh, expected
-        before = self._root / f"{kind.name}-before"
-        if not before.exists():
-            _copy(done, before)
-            for name in (".checkpoints", *OUTPUTS[kind.stage]):
-                _remove(before / name)
-        return before, expected
+            if kind.stage:
+                _end(Target(done, kind, warm=self._warm))
+            else:
+                call(done, "dvc", "repro")
+            self._seconds[name] = time.monotonic() - started
+        self._seconds[kind.name] = self._seconds[name]
+        return before, _digests(done, kind, done / "dvc.lock")
+
+
+def _end(target: "Target") -> None:
+    if complaint := target.finish():
+        raise RuntimeError(f"undisturbed, {complaint}")
+
+
+def _forget(folder: Path) -> None:
+    """What earlier stages have left of trainings."""
+    shutil.rmtree(folder / ".checkpoints", ignore_errors=True)
+    steps_file(folder).unlink(missing_ok=True)
 
 
 class Target:
     """A command that is started again and again in one project."""
 
-    def __init__(self, folder: Path, kind: Kind) -> None:
-        self._folder, self._kind = folder, kind
+    def __init__(self, folder: Path, kind: Kind, *, warm: bool) -> None:
+        self._folder, self._kind, self._warm = folder, kind, warm and kind.stage
         self._log = folder.with_name(folder.name + ".log")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | WarmProcess | None = None
         self._steps_before = 0
         self.resumed = 0
 
     def start(self) -> None:
         """Give the command."""
         self._steps_before = steps_done(self._folder)
+        if self._warm:
+            self._process = WarmProcess(self._kind.stage, self._folder, self._log)
+            return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._kind.command,
@@ -232,7 +248,7 @@ class Target:
         return "" if status == 0 else f"the command never ended well, the last status is {status}"
 
     @property
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> "subprocess.Popen[bytes] | WarmProcess":
         assert self._process is not None
         return self._process
 
@@ -272,13 +288,6 @@ def _difference(expected: dict[str, str], found: dict[str, str]) -> str:
     return f"other results: {', '.join(differing)}" if differing else ""
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _copy(source: Path, to: Path) -> None:
     shutil.copytree(source, to, symlinks=True)
 
@@ -289,10 +298,10 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def shoot_all(kinds: Sequence[Kind], kills: int, root: Path, seed: int) -> dict[str, Outcome]:
-    """Kill in turns until there are so many kills."""
+def shoot_all(kinds: Sequence[Kind], kills: int, root: Path, seed: int, *, warm: bool = False) -> dict[str, Outcome]:
+    """Kill in turns until there are so many kills; `warm` stages start from a process that has imported torch."""
     outcomes = {kind.name: Outcome() for kind in kinds}
-    place, chance = Range(root, seed), random.Random(seed)
+    place, chance = Range(root, seed, warm=warm), random.Random(seed)
     while (left := kills - sum(outcome.kills for outcome in outcomes.values())) > 0:
         kind = min(kinds, key=lambda kind: outcomes[kind.name].kills)
         place.shoot(kind, min(left, chance.randint(*KILLS_IN_A_ROW)), outcomes[kind.name])
