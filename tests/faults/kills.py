@@ -1,6 +1,6 @@
 """Kill trainings, stages, DVC and the study at random moments, give the same command again, compare what comes out.
 
-    python -m tests.faults.kills --kills 100 [--seed 0] [--kinds train-lora,dvc-repro]
+    python -m tests.faults.kills --kills 100 [--seed 0] [--kinds train-lora,dvc-repro] [--warm]
 
 Real signals to real processes, most of them SIGKILL. After each kill the same command is given again, with no cleaning
 by hand, until it ends well; where the killed program left another one running behind it, as DVC does, the command is
@@ -128,13 +128,13 @@ class Range:
             outcome.lost.append(f"{folder}: {complaint}")
         else:
             shutil.rmtree(folder)
-        if kind.trains and kind.method != "head" and not complaint:
+        if kind.trains and not complaint:
             outcome.steps += steps_done(folder)
             outcome.needed += STEPS
 
     def _wait_for_moment(self, kind: Kind, target: "Target") -> str:
         if kind.trains and self._random.random() < IN_TRAINING:
-            step = self._random.randrange(STEPS)
+            step = self._random.randrange(max(1, STEPS - target.steps))
             target.wait_for_step(step)
             time.sleep(self._random.random() * 0.02)
             return f"at step {step:,} of this run"
@@ -248,6 +248,11 @@ class Target:
         return "" if status == 0 else f"the command never ended well, the last status is {status}"
 
     @property
+    def steps(self) -> int:
+        """Optimizer steps so far, those done again included."""
+        return steps_done(self._folder)
+
+    @property
     def _running(self) -> "subprocess.Popen[bytes] | WarmProcess":
         assert self._process is not None
         return self._process
@@ -326,12 +331,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="kill, give the same command again, compare")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--warm", action="store_true", help="start stages from a process that has torch imported")
     parser.add_argument("--kinds", default=",".join(kind.name for kind in KINDS))
     asked = parser.parse_args()
     kinds = [kind for kind in KINDS if kind.name in asked.kinds.split(",")]
     root = Path(tempfile.mkdtemp(prefix="kills-"))
     say(f"seed {asked.seed}, in {root}")
-    outcomes = shoot_all(kinds, asked.kills, root, asked.seed)
+    outcomes = shoot_all(kinds, asked.kills, root, asked.seed, warm=asked.warm)
     say(table(outcomes))
     lost = [words for outcome in outcomes.values() for words in outcome.lost]
     say("\n".join(lost) or "nothing was lost")

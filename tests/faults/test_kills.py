@@ -12,10 +12,11 @@ FEW = {"train-lora": 4, "train-full": 2, "train-head": 2, "dvc-repro-all": 2}  #
 def test_a_killed_command_given_again_makes_what_an_undisturbed_one_makes(tmp_path, name):
     kind = next(kind for kind in KINDS if kind.name == name)
 
-    outcomes = shoot_all([kind], FEW[name], tmp_path, seed=0, warm=True)
+    outcomes = shoot_all([kind], FEW[name], tmp_path, seed=7, warm=True)
 
     assert outcomes[name].lost == []
     assert outcomes[name].kills == FEW[name]
+    assert outcomes[name].resumed > 0
 
 
 def test_the_table_tells_what_was_taken_up_lost_and_done_again():
