@@ -29,7 +29,7 @@ from stages.engine.forward import Forward, choose_engine, prepare_forward
 from stages.engine.params import TrainParams
 from stages.engine.predict import mean_hidden
 from stages.engine.record import Precision, Record, read_record, write_record
-from stages.engine.tokens import TokenRows, tokenize
+from stages.engine.tokens import TokenRows, sorted_batches, tokenize
 from stages.engine.training.checkpoint import open_checkpoints
 from stages.engine.training.fingerprint import fingerprint
 from stages.engine.training.learners import FeatureLearner, Features
@@ -77,7 +77,9 @@ class HeadClassifier:
             seed=seed,
             device=self.device,
         )
-        features = Features(self._mean_hidden, train=texts, validation=others)
+        features = Features(
+            self._mean_hidden, lambda lengths: sorted_batches(lengths, ROWS), train=texts, validation=others
+        )
         with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
             features.take(kept)
             return fit(

@@ -19,7 +19,7 @@ from stages.engine.training.state import Generator
 from stages.foundation.log import say
 
 VALIDATION_ROWS = 128  # per forward pass; changes speed, not scores
-BLOCK_ROWS = 4096  # of features between two looks at the clock; whole batches
+BLOCK_BATCHES = 32  # of features between two looks at the clock
 TRAIN_AND_VALIDATION = (0, 1)
 NAMES, SECONDS = ("features.train", "features.validation"), "features.seconds"  # in a checkpoint
 
@@ -98,13 +98,29 @@ class FeatureLearner:
 class Features:
     """Features of the training and of the validation rows, (N, W) and (M, W) float32, computed block by block.
 
-    The blocks follow the order of the batches of `predict`, shortest rows first, so that their size changes no number.
+    A block is some whole batches of those that all rows would be computed in, shortest rows first, so that the size of
+    a block changes no number.
     """
 
-    def __init__(self, compute: Callable[[TokenRows], NDArray[np.float32]], *, train: TokenRows, validation: TokenRows):
+    def __init__(
+        self,
+        compute: Callable[[TokenRows], NDArray[np.float32]],
+        batches: Callable[[NDArray[np.int64]], list[NDArray[np.int64]]],
+        *,
+        train: TokenRows,
+        validation: TokenRows,
+    ) -> None:
+        """Compute nothing yet.
+
+        Args:
+            compute: Features of texts, (B, W), in batches of its own.
+            batches: The rows of each of these batches, from the lengths of all texts.
+            train: The training rows.
+            validation: The validation rows.
+        """
         self._compute = compute
         self._texts = (train, validation)
-        self._orders = [np.argsort(texts.lengths, kind="stable") for texts in self._texts]
+        self._batches = [batches(texts.lengths) for texts in self._texts]
         self._blocks: list[list[Tensor]] = [[], []]
         self.seconds = 0.0  # wall time of the training rows' features
 
@@ -150,7 +166,8 @@ class Features:
     def _next_block(self, part: int) -> tuple[Tensor, float]:
         """The features of the next rows, and the seconds that count as training."""
         started, done, texts = time.perf_counter(), self._done(part), self._texts[part]
-        rows = self._orders[part][done : done + BLOCK_ROWS]
+        ahead = _from_row(self._batches[part], done)[:BLOCK_BATCHES]
+        rows = np.concatenate(ahead)
         block = torch.from_numpy(self._compute(TokenRows(texts.ids, texts.starts[rows], texts.lengths[rows])))
         return block, (time.perf_counter() - started) * (part == 0)
 
@@ -159,5 +176,11 @@ class Features:
             return torch.empty(len(self._texts[part]), 0)
         computed = torch.cat(self._blocks[part])
         rows = torch.empty_like(computed)
-        rows[torch.from_numpy(self._orders[part])] = computed
+        rows[torch.from_numpy(np.concatenate(self._batches[part]))] = computed
         return rows
+
+
+def _from_row(batches: list[NDArray[np.int64]], done: int) -> list[NDArray[np.int64]]:
+    """The batches behind the first so many rows."""
+    ends = np.cumsum([len(batch) for batch in batches])
+    return batches[int(np.searchsorted(ends, done, side="right")) :]

@@ -28,7 +28,8 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def at_every_step(monkeypatch):
     monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 0)
-    monkeypatch.setattr(learners, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(learners, "BLOCK_BATCHES", 1)
+    monkeypatch.setattr("stages.engine.head.ROWS", 16)  # per batch
 
 
 @pytest.fixture
@@ -408,8 +409,8 @@ def test_the_same_training_does_not_run_twice(fresh, tmp_path, monkeypatch):
 
 def test_features_are_the_same_whatever_their_blocks(fresh, monkeypatch):
     histories = []
-    for rows in (128, 256, 10**6):
-        monkeypatch.setattr(learners, "BLOCK_ROWS", rows)
+    for batches in (1, 3, 10**6):
+        monkeypatch.setattr(learners, "BLOCK_BATCHES", batches)
         histories.append(learn(fresh("head"), None, opinions(300)).history)
 
     assert histories[0] == histories[1] == histories[2]
