@@ -1,13 +1,14 @@
 """Score the model of one experiment on validation and test, and publish what Git keeps.
 
-Reads   data/model/, data/prepared/, data/subset/, data/history.csv, data/cost.json
-Writes  data/predictions/, metrics/scores.json, metrics/cost.json, plots/history.csv, plots/confusion.csv,
-        plots/learning_curve.json
+Reads   data/model/, data/prepared/, data/subset/, data/history.csv, data/cost.json, data/provenance.json
+Writes  data/predictions/, metrics/scores.json, metrics/cost.json, metrics/provenance.json, plots/history.csv,
+        plots/confusion.csv, plots/learning_curve.json
 """
 
-from stages.engine.history import best_epoch, read_history
 from stages.engine.params import EvaluateView
-from stages.foundation import paths
+from stages.engine.threads import polite_threads
+from stages.engine.training.history import best_epoch, read_history
+from stages.foundation import paths, versions
 from stages.foundation.files import read_json, write_json, write_text
 from stages.foundation.log import say
 from stages.foundation.params import read_params
@@ -19,6 +20,7 @@ from stages.scoring.predictions import write_confusion, write_predictions
 from stages.scoring.table import learning_curve_point, score_table
 
 
+@polite_threads()
 def main() -> None:
     """Predict with the kept epoch, once; the test split chooses nothing."""
     params = read_params("evaluate", EvaluateView).evaluate
@@ -45,12 +47,12 @@ def main() -> None:
         "trainable_parameters": record.trainable_parameters,
         "total_parameters": record.total_parameters,
         "trainable_percent": 100 * record.trainable_parameters / record.total_parameters,
-        "engine_used": record.engine,
-        "precision_used": record.precision,
+        "scoring_version": versions.SCORING,
     }
     write_json(paths.SCORES, score_table(scores, train_rows) | outcome)
     write_json(paths.LEARNING_CURVE_PLOT, [learning_curve_point(scores["test"], train_rows)])
     write_json(paths.COST_METRICS, read_json(paths.COST))
+    write_json(paths.PROVENANCE_METRICS, read_json(paths.PROVENANCE))
     write_text(paths.HISTORY_PLOT, paths.HISTORY.read_text(encoding="utf-8"))
     test, accuracy = scores["test"], scores["test"].accuracy
     say(

@@ -14,7 +14,7 @@ from stages.corpus.overlap import overlap_table
 from stages.corpus.params import PrepareView
 from stages.corpus.partition import Partition, partition
 from stages.corpus.sources.source import Source, read_source
-from stages.foundation import paths
+from stages.foundation import paths, versions
 from stages.foundation.files import write_json
 from stages.foundation.log import say
 from stages.foundation.params import read_params
@@ -35,7 +35,7 @@ def main() -> None:
     write_split(paths.TEST, source.test)
     write_json(paths.DATA_CARD, describe(params, source, parts))
     counts = count_rows(cleaning, parts) | {"val_rows_dropped": val_dropped}
-    write_json(paths.POOL_METRICS, counts | overlap)
+    write_json(paths.POOL_METRICS, counts | overlap | {"corpus_version": versions.CORPUS})
     say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
     say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")
     for name, origin in (("val", parts.validation_origin), ("test", source.test_origin)):

@@ -1,22 +1,29 @@
 """Train one experiment: one training-set size, one seed, one method.
 
 Reads   data/subset/train.parquet, data/prepared/validation.parquet
-Writes  data/model/, data/history.csv, data/cost.json: cached outs only, so that any clone can restore them;
-        evaluate publishes what Git keeps
+Writes  data/model/, data/history.csv, data/cost.json, data/provenance.json: cached outs only, so that any clone can
+        restore them; evaluate publishes what Git keeps
+Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
 """
 
-from stages.engine.cost import write_cost
-from stages.engine.history import choice_of_epoch, write_history
+import os
+from pathlib import Path
+
+from stages.engine.provenance import write_provenance
+from stages.engine.threads import polite_threads
+from stages.engine.training.cost import write_cost
+from stages.engine.training.history import choice_of_epoch, write_history
 from stages.foundation import paths
 from stages.foundation.log import say
 from stages.foundation.params import read_params
 from stages.foundation.split import read_split
 from stages.foundation.stage import require_free_space, run_stage
-from stages.methods import TrainView, build
+from stages.methods import TrainView, build, training_versions
 
 NEEDED_MIB = 500  # model, cache and a copy of both, with room to spare
 
 
+@polite_threads()
 def main() -> None:
     """Train on this experiment's subset and keep the best epoch by validation loss."""
     params = read_params("train", TrainView)
@@ -25,7 +32,8 @@ def main() -> None:
 
     classifier = build(params, subset.label_names)
     say(f"{params.method}, {len(subset):,} rows")
-    result = classifier.fit(subset, validation, params.train, seed=params.seed)
+    kept = Path(os.environ.get("DVC_ROOT", "")) / paths.CHECKPOINTS  # the repository, where this is DVC's copy of it
+    result = classifier.fit(subset, validation, params.train, seed=params.seed, checkpoints=kept)
     record = classifier.record
     say(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters trained, engine {record.engine}")
     say(f"{result.samples_per_second:.0f} samples/s{choice_of_epoch(result.history)}")
@@ -33,6 +41,7 @@ def main() -> None:
     classifier.save(paths.MODEL)
     write_history(paths.HISTORY, result.history)
     write_cost(paths.COST, result)
+    write_provenance(paths.PROVENANCE, record, params.train.device, training_versions(params.method))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 import pytest
 
+from tests.benchmark.checkpoints import CheckpointCost
+from tests.benchmark.checkpoints import line as checkpoint_line
 from tests.benchmark.contestants import CONTESTANTS
 from tests.benchmark.growth import StageCost, TrainCost, verdict
 from tests.benchmark.growth import page as growth_page
@@ -151,3 +153,16 @@ def test_every_kind_of_contestant_ends_up_in_one_table(tmp_path, repository, row
     assert (tmp_path / "table.md").read_text() in said
     assert all(f"| {CONTESTANTS[name].title} |" in said for name in names)
     assert (tmp_path / "table.json").is_file()
+
+
+def test_the_cost_of_checkpoints_is_a_share_of_the_time_and_the_rule_bounds_it():
+    cost = CheckpointCost(
+        method="full", train_seconds=100.0, write_seconds=[0.3, 3.0], look_seconds=0.001, mebibytes=400.0
+    )
+
+    assert cost.share(600) == pytest.approx(3 / 603 + 1e-5)
+    assert cost.share(60) == pytest.approx(1 / 101 + 1e-5)  # 300 s lie between two
+    assert checkpoint_line(cost, 600) == (
+        "full: 100.0 s, 2 checkpoints of up to 400.0 MiB, the slowest took 3000 ms; "
+        "0.50% of the time at one every 600 s"
+    )

@@ -135,5 +135,5 @@ def test_the_report_needs_nothing_that_trains(repository, pipeline, imports):
     read = without_training(imports, repository).find_upstream_modules("stages.report")
 
     assert "stages.methods.lora" in read
-    assert {"stages.engine.classifier", "stages.engine.loop"}.isdisjoint(read)
+    assert {"stages.engine.classifier", "stages.engine.training.loop"}.isdisjoint(read)
     assert "stages/engine" not in pipeline["report"]["deps"]

@@ -15,9 +15,6 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine.forward import Forward, prepare_forward
-from stages.engine.history import Fit
-from stages.engine.learners import TextLearner
-from stages.engine.loop import fit
 from stages.engine.models.encoder import (
     FreshEncoder,
     Setup,
@@ -33,6 +30,11 @@ from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
 from stages.engine.predict import predict_logits
 from stages.engine.tokens import TokenRows, tokenize
+from stages.engine.training.checkpoint import open_checkpoints
+from stages.engine.training.fingerprint import fingerprint
+from stages.engine.training.history import Fit
+from stages.engine.training.learners import TextLearner
+from stages.engine.training.loop import fit
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_json
 from stages.foundation.split import Split
@@ -41,7 +43,7 @@ PEFT_HEADS = frozenset({"classifier", "score"})  # PEFT trains and saves these b
 
 
 @dataclass(frozen=True)  # without slots, for the cached forward pass
-class Classifier:
+class EncoderClassifier:
     """A model that turns token ids into one logit per class."""
 
     model: PreTrainedModel | PeftModel
@@ -63,18 +65,34 @@ class Classifier:
         """Name and weights of all that training changes."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Train in place and end with the weights of the best epoch."""
-        learner = TextLearner(
-            self.forward,
-            list(self.trainable().values()),
-            train=self._tokenized(train),
-            validation=self._tokenized(validation),
-            device=self.device,
+    def fit(
+        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+    ) -> Fit:
+        """Train in place and end with the weights of the best epoch.
+
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        """
+        texts, others = self._tokenized(train), self._tokenized(validation)
+        mark = fingerprint(
+            self.record,
+            params,
+            [(texts, train.labels), (others, validation.labels)],
+            architecture=self.transformer.config.to_dict(),
             seed=seed,
+            device=self.device,
         )
-        learning_rate = params.section(self.record.method).learning_rate
-        return fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
+        weights = list(self.trainable().values())
+        learner = TextLearner(self.forward, weights, train=texts, validation=others, device=self.device, seed=seed)
+        with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
+            return fit(
+                learner,
+                train.labels,
+                validation.labels,
+                params,
+                learning_rate=params.section(self.record.method).learning_rate,
+                seed=seed,
+                checkpoints=kept,
+            )
 
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows, dropout off."""
@@ -99,10 +117,11 @@ def build_classifier(
     params: TrainParams,
     *,
     method: str,
+    method_version: int,
     adapter: LoraConfig | None,
     label_names: tuple[str, ...],
     seed: int,
-) -> Classifier:
+) -> EncoderClassifier:
     """The base model with a fresh head, and with a fresh adapter or all of it to be trained.
 
     The same seed gives the same weights.
@@ -111,6 +130,7 @@ def build_classifier(
         setup: The base model, where to train it, and in which precision.
         params: From params.yaml.
         method: What the record calls it; its section of the params has the learning rate.
+        method_version: Of the method's numbers.
         adapter: PEFT's configuration; None trains every parameter.
         label_names: Name of each class index.
         seed: Initialises what is fresh; the generator goes on to drive the dropout of the plain engine.
@@ -127,16 +147,17 @@ def build_classifier(
         params,
         encoder.model,
         method=method,
+        method_version=method_version,
         label_names=label_names,
         trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         total_parameters=sum(weight.numel() for weight in weights),
     )
     torch.nn.Module.to(model, setup.device)  # Transformers gives its own `to` no usable type
-    return Classifier(model, encoder.tokenizer, record, setup.device)
+    return EncoderClassifier(model, encoder.tokenizer, record, setup.device)
 
 
-def load_whole_classifier(folder: Path, device: torch.device) -> Classifier:
-    """The classifier that `Classifier.save` wrote where every parameter was trained.
+def load_whole_classifier(folder: Path, device: torch.device) -> EncoderClassifier:
+    """The classifier that `EncoderClassifier.save` wrote where every parameter was trained.
 
     Raises:
         StudyError: If it cannot be loaded.
@@ -146,8 +167,8 @@ def load_whole_classifier(folder: Path, device: torch.device) -> Classifier:
     return _loaded(model, folder, record, device)
 
 
-def load_adapted_classifier(folder: Path, device: torch.device) -> Classifier:
-    """The classifier that `Classifier.save` wrote where an adapter was trained, on the same base model.
+def load_adapted_classifier(folder: Path, device: torch.device) -> EncoderClassifier:
+    """The classifier that `EncoderClassifier.save` wrote where an adapter was trained, on the same base model.
 
     Raises:
         StudyError: If the base model is not there, or its weights are not those of the training.
@@ -158,9 +179,11 @@ def load_adapted_classifier(folder: Path, device: torch.device) -> Classifier:
         return _loaded(PeftModel.from_pretrained(encoder, str(folder)), folder, record, device)
 
 
-def _loaded(model: PreTrainedModel | PeftModel, folder: Path, record: Record, device: torch.device) -> Classifier:
+def _loaded(
+    model: PreTrainedModel | PeftModel, folder: Path, record: Record, device: torch.device
+) -> EncoderClassifier:
     torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
-    return Classifier(model, load_tokenizer(folder, str(folder)), record, device)
+    return EncoderClassifier(model, load_tokenizer(folder, str(folder)), record, device)
 
 
 def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str) -> PeftModel:

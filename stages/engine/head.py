@@ -4,9 +4,10 @@ The features are the mean of the last hidden states over the tokens of a text, a
 [CLS] state, which fine-tuning reads, says little before it has been trained.
 """
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine.forward import Forward, prepare_forward
-from stages.engine.history import Fit
-from stages.engine.learners import FeatureLearner
-from stages.engine.loop import fit
 from stages.engine.models.encoder import (
     Setup,
     fresh_encoder,
@@ -31,7 +29,12 @@ from stages.engine.models.encoder import (
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
 from stages.engine.predict import BATCH_TOKENS, mean_hidden
-from stages.engine.tokens import tokenize
+from stages.engine.tokens import TokenRows, sorted_batches, tokenize
+from stages.engine.training.checkpoint import open_checkpoints
+from stages.engine.training.fingerprint import fingerprint
+from stages.engine.training.history import Fit
+from stages.engine.training.learners import FeatureLearner, Features
+from stages.engine.training.loop import fit
 from stages.foundation.split import Split
 
 WEIGHTS = "head.safetensors"
@@ -46,23 +49,49 @@ class HeadClassifier:
     tokenizer: PreTrainedTokenizerBase
     record: Record
     device: torch.device  # of the encoder
+    architecture: Mapping[str, Any]  # the encoder's config.json
 
     def features(self, split: Split, batch_tokens: int) -> Tensor:
         """(N, W) float32 features of the texts, on the CPU."""
         texts = tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
         return torch.from_numpy(mean_hidden(self.forward, texts, batch_tokens=batch_tokens, device=self.device))
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Train the head in place and leave it with the weights of the best epoch; the time includes the features."""
-        started = time.perf_counter()
-        features = self.features(train, BATCH_TOKENS)
-        feature_seconds = time.perf_counter() - started
-        learner = FeatureLearner(self.head, features, self.features(validation, BATCH_TOKENS))
-        learning_rate = params.section(self.record.method).learning_rate
-        result = fit(learner, train.labels, validation.labels, params, learning_rate=learning_rate, seed=seed)
-        rows_seen = result.samples_per_second * result.train_seconds
-        seconds = feature_seconds + result.train_seconds
-        return replace(result, train_seconds=seconds, samples_per_second=rows_seen / seconds)
+    def _mean_hidden(self, texts: TokenRows) -> NDArray[np.float32]:
+        return mean_hidden(self.forward, texts, batch_tokens=BATCH_TOKENS, device=self.device)
+
+    def fit(
+        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+    ) -> Fit:
+        """Train the head in place and leave it with the weights of the best epoch; the time includes the features.
+
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        """
+        texts, others = (
+            tokenize(self.tokenizer, split.sentences, self.record.max_tokens) for split in (train, validation)
+        )
+        mark = fingerprint(
+            self.record,
+            params,
+            [(texts, train.labels), (others, validation.labels)],
+            architecture=self.architecture,
+            seed=seed,
+            device=self.device,
+        )
+        features = Features(
+            self._mean_hidden, lambda lengths: sorted_batches(lengths, BATCH_TOKENS), train=texts, validation=others
+        )
+        with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
+            features.take(kept)
+            return fit(
+                FeatureLearner(self.head, features),
+                train.labels,
+                validation.labels,
+                params,
+                learning_rate=params.section(self.record.method).learning_rate,
+                seed=seed,
+                checkpoints=kept,
+                seconds_before=features.seconds,
+            )
 
     @torch.inference_mode()
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
@@ -80,7 +109,7 @@ class HeadClassifier:
 
 
 def build_head_classifier(
-    setup: Setup, params: TrainParams, *, method: str, label_names: tuple[str, ...], seed: int
+    setup: Setup, params: TrainParams, *, method: str, method_version: int, label_names: tuple[str, ...], seed: int
 ) -> HeadClassifier:
     """A fresh head on the base model; the same seed gives the same weights.
 
@@ -96,12 +125,20 @@ def build_head_classifier(
         params,
         encoder.model,
         method=method,
+        method_version=method_version,
         label_names=label_names,
         trainable_parameters=trainable,
         total_parameters=sum(weight.numel() for weight in encoder.model.base_model.parameters()) + trainable,
     )
     forward = prepare_forward(_frozen(encoder.model, setup.device), record.engine, setup.precision)
-    return HeadClassifier(head=head, forward=forward, tokenizer=encoder.tokenizer, record=record, device=setup.device)
+    return HeadClassifier(
+        head=head,
+        forward=forward,
+        tokenizer=encoder.tokenizer,
+        record=record,
+        device=setup.device,
+        architecture=encoder.model.config.to_dict(),
+    )
 
 
 def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
@@ -116,7 +153,14 @@ def load_head_classifier(folder: Path, device: torch.device) -> HeadClassifier:
     head.load_state_dict(load_file(folder / WEIGHTS))
     forward = prepare_forward(_frozen(encoder, device), record.engine, record.precision)
     tokenizer = load_tokenizer(folder, str(folder))
-    return HeadClassifier(head=head, forward=forward, tokenizer=tokenizer, record=record, device=device)
+    return HeadClassifier(
+        head=head,
+        forward=forward,
+        tokenizer=tokenizer,
+        record=record,
+        device=device,
+        architecture=encoder.config.to_dict(),
+    )
 
 
 def _frozen(encoder: PreTrainedModel, device: torch.device) -> PreTrainedModel:

@@ -25,6 +25,7 @@ class TrainParams:
     """Of the section `train`, what the methods share."""
 
     epochs: int  # passes over the subset, at most, each followed by validation
+    checkpoint_seconds: float  # wall time between checkpoints; 0 keeps none; decides no number
     max_steps: int | None  # optimizer steps in all, in `epochs` equal rounds; None: as many as the passes take
     batch_size: int  # rows per optimizer step
     weight_decay: float  # AdamW's decoupled decay
@@ -41,6 +42,8 @@ class TrainParams:
         for name in ("epochs", "batch_size", "patience", "bucket_batches"):
             check_param(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
         check_param(self.max_tokens >= 3, f"train.max_tokens must be at least 3, got {self.max_tokens}")
+        seconds = self.checkpoint_seconds
+        check_param(seconds >= 0, f"train.checkpoint_seconds must be at least 0, got {seconds}")
         if self.max_steps is not None:
             rounds = f"train.max_steps must be at least train.epochs, {self.epochs}, got {self.max_steps}"
             check_param(self.max_steps >= self.epochs, rounds)

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 
 SOURCES = Path("data/sources")
+CHECKPOINTS = Path(".checkpoints")  # ignored by Git and DVC
 
 POOL = Path("data/prepared/pool.parquet")
 VALIDATION = Path("data/prepared/validation.parquet")
@@ -15,6 +16,7 @@ SUBSET = Path("data/subset/train.parquet")
 MODEL = Path("data/model")
 HISTORY = Path("data/history.csv")
 COST = Path("data/cost.json")
+PROVENANCE = Path("data/provenance.json")
 TEST_PREDICTIONS = Path("data/predictions/test.parquet")
 VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
 
@@ -22,6 +24,7 @@ POOL_METRICS = Path("metrics/pool.json")
 SUBSET_METRICS = Path("metrics/subset.json")
 SCORES = Path("metrics/scores.json")
 COST_METRICS = Path("metrics/cost.json")
+PROVENANCE_METRICS = Path("metrics/provenance.json")
 
 HISTORY_PLOT = Path("plots/history.csv")
 CONFUSION_PLOT = Path("plots/confusion.csv")

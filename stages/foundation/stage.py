@@ -4,20 +4,26 @@ import errno
 import hashlib
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
+from stages.foundation.locks import alone
 
 TRACEBACK = "STUDY_TRACEBACK"  # environment variable: any value shows where a complaint comes from
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
     """Run a stage's `main`; what a person can mend becomes one line and exit code 1.
+
+    Only one process at a time runs a stage in a folder: a killed `dvc` leaves its stage running, and the next one would
+    write the same files beside it.
 
     DVC hashes a stage's inputs after it has run. An input that was edited meanwhile would be recorded
     with the result of the old one, so such a run is refused (treeverse/dvc#11058).
@@ -27,19 +33,37 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         main: Loads, does, saves.
     """
     try:
-        before = _inputs_digest(name)
-        main()
-        if _inputs_digest(name) != before:
-            raise StudyError(
-                "params.yaml, the code or the data changed while it ran, so the result is not recorded; "
-                "run it again (`dvc exp run --temp` works on a copy that edits cannot reach)"
-            )
+        with _stoppable(), alone(paths.CHECKPOINTS / f"{name}.lock", "the same stage"):
+            _run_guarded(name, main)
     except (StudyError, OSError) as error:
         if os.environ.get(TRACEBACK):
             raise
         sys.exit(f"{name}: {_one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted, nothing was recorded")
+
+
+def _run_guarded(name: str, main: Callable[[], None]) -> None:
+    before = _inputs_digest(name)
+    main()
+    if _inputs_digest(name) != before:
+        raise StudyError(
+            "params.yaml, the code or the data changed while it ran, so the result is not recorded; "
+            "run it again (`dvc exp run --temp` works on a copy that edits cannot reach)"
+        )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Have a batch system's signal and a closed terminal end the stage as Ctrl-C does, unless they are ignored."""
+    kinds = [kind for kind in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kind) is signal.SIG_DFL]
+    for kind in kinds:
+        signal.signal(kind, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_DFL)
 
 
 def require_free_space(mebibytes: int) -> None:

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 from stages.engine.models.record import read_record
 from stages.engine.params import Device, TrainParams
+from stages.foundation import versions
 from stages.foundation.errors import StudyError
 from stages.methods.method import Classifier, Method, MethodView
 
@@ -21,7 +22,8 @@ View = TypeVar("View", bound=MethodView)
 
 
 def _find() -> dict[str, Method]:
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    names = [found.name for found in iter_modules(__path__) if not found.name.startswith("_")]
+    modules = [import_module(f"{__name__}.{name}") for name in names]
     methods = [getattr(module, DECLARATION) for module in modules if hasattr(module, DECLARATION)]
     return {method.name: method for method in methods}
 
@@ -80,3 +82,10 @@ def load(folder: Path, device: Device) -> Classifier:
     if name not in METHODS:
         raise StudyError(f"{folder} holds a model of the method {name}, which is not known here; train again")
     return METHODS[name].load(folder, device)
+
+
+def training_versions(method: str) -> dict[str, int]:
+    """The numerical versions of what trains a method, under the names that its metrics bear."""
+    found = METHODS[method]
+    shared = {"training_version": versions.TRAINING} if found.by_steps else {}
+    return {**shared, "method_version": found.version}

@@ -7,6 +7,7 @@ from stages.engine.params import Device, check_learning_rate
 from stages.methods.method import GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
 
 NAME = "full"
+VERSION = 1  # of its numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,7 @@ def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
         choose_setup(params.model, params.train),
         params.train,
         method=NAME,
+        method_version=VERSION,
         adapter=None,
         label_names=label_names,
         seed=params.seed,
@@ -42,7 +44,7 @@ def _load(folder: Path, device: Device) -> Classifier:
 
 METHOD = Method(
     name=NAME,
-    version=1,
+    version=VERSION,
     params=FullParams,
     reads=GRADIENT_DESCENT,
     by_steps=True,

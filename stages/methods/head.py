@@ -7,6 +7,7 @@ from stages.engine.params import Device, check_learning_rate
 from stages.methods.method import GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
 
 NAME = "head"
+VERSION = 1  # of its numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,9 @@ def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
     from stages.engine.models.encoder import choose_setup
 
     setup = choose_setup(params.model, params.train)
-    return build_head_classifier(setup, params.train, method=NAME, label_names=label_names, seed=params.seed)
+    return build_head_classifier(
+        setup, params.train, method=NAME, method_version=VERSION, label_names=label_names, seed=params.seed
+    )
 
 
 def _load(folder: Path, device: Device) -> Classifier:
@@ -36,7 +39,7 @@ def _load(folder: Path, device: Device) -> Classifier:
 
 METHOD = Method(
     name=NAME,
-    version=1,
+    version=VERSION,
     params=HeadParams,
     reads=GRADIENT_DESCENT,
     by_steps=True,

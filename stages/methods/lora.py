@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from peft import LoraConfig
 
 NAME = "lora"
+VERSION = 1  # of its numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,7 @@ def _build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
         choose_setup(params.model, params.train),
         params.train,
         method=NAME,
+        method_version=VERSION,
         adapter=adapter_config(params.own),
         label_names=label_names,
         seed=params.seed,
@@ -77,7 +79,7 @@ def _own_rows(lora: LoraParams) -> list[list[str]]:
 
 METHOD = Method(
     name=NAME,
-    version=1,
+    version=VERSION,
     params=LoraParams,
     reads=GRADIENT_DESCENT,
     by_steps=True,

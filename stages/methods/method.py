@@ -5,26 +5,31 @@ report read what is said of a method and never run it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.engine.history import Fit
 from stages.engine.models.record import Record
 from stages.engine.params import Device, TrainParams
+from stages.engine.training.history import Fit
 from stages.foundation.errors import check_param
 from stages.foundation.split import Split
 
-# What a method of gradient descent on a base model reads beside its own section.
+# What the numbers of a method of gradient descent hang on, beside its own section and that of its base model. Not the
+# device, the engine and the number format, which a study resolves first, nor what changes speed alone.
 GRADIENT_DESCENT = (
-    "seed",
     "model",
-    *(f"train.{field.name}" for field in fields(TrainParams)),
-    "evaluate.batch_tokens",
-    "evaluate.device",
+    "train.epochs",
+    "train.max_steps",
+    "train.batch_size",
+    "train.weight_decay",
+    "train.max_grad_norm",
+    "train.patience",
+    "train.max_tokens",
+    "train.bucket_batches",
 )
 
 
@@ -35,8 +40,13 @@ class Classifier(Protocol):
     def record(self) -> Record:
         """What it was made from."""
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:
-        """Learn from the training rows; validation chooses the epoch that is kept."""
+    def fit(
+        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+    ) -> Fit:
+        """Learn from the training rows; validation chooses the epoch that is kept.
+
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        """
 
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows; at most so many padded tokens at a time."""

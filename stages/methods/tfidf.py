@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.engine.history import Epoch, Fit
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import Device, TrainParams
+from stages.engine.training.history import Epoch, Fit
 from stages.foundation.errors import StudyError, check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.log import say
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 NAME = "tfidf"
+VERSION = 1  # of its numbers
 WEIGHTS = "tfidf.safetensors"
 FEATURES = "features.json"
 TOKEN = r"\S+"  # SST-2 has spaces around "!" and "n't", which say much
@@ -58,6 +59,7 @@ class TfidfClassifier:
         num_weights = self.regression.coef_.size + self.regression.intercept_.size
         return Record(
             method=NAME,
+            method_version=VERSION,
             label_names=list(self.label_names),
             trainable_parameters=num_weights,
             total_parameters=num_weights,
@@ -67,7 +69,15 @@ class TfidfClassifier:
             base=None,
         )
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:  # noqa: ARG002
+    def fit(
+        self,
+        train: Split,
+        validation: Split,
+        params: TrainParams,  # noqa: ARG002
+        *,
+        seed: int,  # noqa: ARG002
+        checkpoints: Path | None = None,  # noqa: ARG002 - it is over before one is due
+    ) -> Fit:
         """Fit to the training rows; the optimum is unique, so that no seed and no validation row takes part.
 
         Raises:
@@ -165,7 +175,7 @@ def _own_rows(tfidf: TfidfParams) -> list[list[str]]:
 
 METHOD = Method(
     name=NAME,
-    version=1,
+    version=VERSION,
     params=TfidfParams,
     reads=(),
     by_steps=False,

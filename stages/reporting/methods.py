@@ -22,10 +22,10 @@ def classifier(params: ReportView) -> str:
     return METHODS[params.method].words.classifier.format(model=params.model)
 
 
-def training(params: ReportView, scored: Numbers) -> list[list[str]]:
+def training(params: ReportView, scored: Numbers, provenance: Numbers) -> list[list[str]]:
     """How the classifier was trained, as rows of a table."""
     method = METHODS[params.method]
-    engine: str = scored["engine_used"]
+    engine: str = provenance["engine_used"]
     rows = [["method", f"{method.name}: {method.words.title}"], *method.words.own_rows(params.own)]
     if method.by_steps:
         rows.append(["learning rate", f"{params.own.learning_rate:g} at the first step, falling linearly to 0"])
@@ -35,7 +35,7 @@ def training(params: ReportView, scored: Numbers) -> list[list[str]]:
         rows.append(["trained parameters", count(scored["trainable_parameters"])])
     if method.by_steps:
         rows += _descent(params, scored)
-    return [*rows, ["engine", ENGINES.get(engine, engine)], ["precision", scored["precision_used"]]]
+    return [*rows, ["engine", ENGINES.get(engine, engine)], ["precision", provenance["precision_used"]]]
 
 
 def chosen_by(params: ReportView) -> str:

@@ -1,8 +1,9 @@
-"""Many experiments, one answer: `python -m stages.study plan | run | report | compare`.
+"""Many experiments, one answer: `python -m stages.study plan | run | report | verify | compare`.
 
-grid        which cells there are                identity    what makes two experiments the same cell
-repository  what Git and DVC know of them        results     finished cells as a small file
-gather      done, missing, stale                 run         makes what is missing
-plan        forecast and power                   analysis    everything that the answer page tells
-compare     two experiments, row by row
+cells       which cells there are                identity    what makes two experiments the same cell
+resolve     number format, engine, device        repository  what Git and DVC know of experiments
+store       finished cells as small files        collect     done, missing, stale
+plan        forecast and power                   runner      makes what is missing
+verify      recorded cells, run again            provenance  where the numbers come from
+analysis    everything that the page tells       compare     two experiments, row by row
 """

@@ -3,6 +3,7 @@
 python -m stages.study plan     what the grid still lacks, how long that takes, what it can show
 python -m stages.study run      make the missing cells, each a named DVC experiment
 python -m stages.study report   gather the finished cells and write the answer page
+python -m stages.study verify   run some recorded cells again: does today's code compute what the record says?
 python -m stages.study compare n8000 n56000     two experiments by name, row by row
 
 The grid stands in params.yaml under `study`; options stand in for its values:
@@ -22,40 +23,44 @@ from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.foundation.log import say
 from stages.foundation.params import STUDY, read_params
+from stages.methods import METHODS
+from stages.study.cells import Cell, StudyParams, StudyView, cells_of
+from stages.study.collect import Computations, Coverage, collect, recorded_study, take_stock
 from stages.study.compare import compare as compare_experiments
-from stages.study.forecast import duration, forecast
-from stages.study.gather import Standing, gather, recorded_study, take_stock
-from stages.study.grid import Cell, StudyParams, StudyView, cells_of
-from stages.study.plan import say_plan
-from stages.study.results import write_results
-from stages.study.run import make_cells, require_committed
+from stages.study.plan import duration, forecast, say_plan
+from stages.study.resolve import resolved
+from stages.study.runner import make_cells, require_committed
+from stages.study.store import write_results
+from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
 GRID = ("sizes", "seeds", "methods", "contrasts")
+OPTIONS = (*GRID, "precisions")  # what stands in for the values of params.yaml
 
 
 def plan(asked: Namespace) -> None:
     """Say what would be done."""
-    study, _, cells = _grid(asked)
-    say_plan(gather(ROOT, take_stock(ROOT, cells, cells[0].dataset)), study, jobs=asked.jobs)
+    study, cells, computations = _grid(asked)
+    say_plan(collect(ROOT, take_stock(ROOT, cells, computations)), study, jobs=asked.jobs)
 
 
 def run(asked: Namespace) -> None:
     """Make what is missing."""
-    _, _, cells = _grid(asked)
+    _, cells, computations = _grid(asked)
     require_committed(ROOT)
-    standing = _gathered(cells)
-    missing = standing.missing
-    ahead = forecast(missing, standing.results.by_key.values())
+    coverage = _collected(cells, computations)
+    missing = coverage.missing
+    ahead = forecast(missing, coverage.results.by_key.values())
     left = f", about {duration(ahead.total_seconds / asked.jobs)}" if missing and not ahead.unknown else ""
     say(f"{len(cells)} cells, {len(cells) - len(missing)} finished, {len(missing)} to make{left}")
-    failed = make_cells(ROOT, missing, jobs=asked.jobs, seconds=ahead.seconds)
+    chosen = {cell: computations[cell.method][0] for cell in missing}
+    failed = make_cells(ROOT, chosen, jobs=asked.jobs, seconds=ahead.seconds)
     if failed:
         names = ", ".join(made.cell.name for made in failed)
         raise StudyError(f"{len(failed)} of {len(missing)} cells failed: {names}; run the same command again for these")
-    if lost := [cell.name for cell in _gathered(cells).missing] if missing else []:
+    if lost := [cell.name for cell in _collected(cells, computations).missing] if missing else []:
         raise StudyError(
-            f"{', '.join(lost)} ended well, yet no experiment of this data, params and code has its results"
+            f"{', '.join(lost)} ended well, yet no experiment of this data, params and versions has its results"
         )
 
 
@@ -63,17 +68,25 @@ def report(asked: Namespace) -> None:
     """Write the answer page."""
     from stages.study.report import write_report  # drawing: a slow import that the other commands can do without
 
-    study, dataset, cells = _grid(asked)
     if asked.recorded:
         if any(getattr(asked, name) is not None for name in GRID):
             raise StudyError(
                 f"--recorded shows every recorded cell; leave out {', '.join(f'--{name}' for name in GRID)}"
             )
-        standing = recorded_study(dataset)
+        study, dataset, _ = _asked(asked)
+        coverage = recorded_study(dataset, study.precisions)
     else:
-        standing = _gathered(cells)
-        write_results(dataset, standing.results)
-    write_report(standing, study, with_sentences=asked.sentences)
+        study, cells, computations = _grid(asked)
+        coverage = _collected(cells, computations)
+        write_results(cells[0].dataset, coverage.results)
+    write_report(coverage, study, with_sentences=asked.sentences)
+
+
+def verify(asked: Namespace) -> None:
+    """Run some recorded cells again."""
+    _, cells, computations = _grid(asked)
+    require_committed(ROOT)
+    verify_cells(ROOT, take_stock(ROOT, cells, computations), number=asked.cells, seed=asked.draw)
 
 
 def compare(asked: Namespace) -> None:
@@ -81,20 +94,27 @@ def compare(asked: Namespace) -> None:
     compare_experiments(ROOT, asked.first, asked.second)
 
 
-def _gathered(cells: list[Cell]) -> Standing:
-    return gather(ROOT, take_stock(ROOT, cells, cells[0].dataset))
+def _collected(cells: list[Cell], computations: Computations) -> Coverage:
+    return collect(ROOT, take_stock(ROOT, cells, computations))
 
 
-def _grid(asked: Namespace) -> tuple[StudyParams, str, list[Cell]]:
-    """The grid of params.yaml, with what the command line says instead."""
+def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
+    """The section `study` with what the command line says instead; data set and model."""
     study = read_params(STUDY, StudyView).study
-    given = {name: getattr(asked, name) for name in GRID}
+    given = {name: getattr(asked, name) for name in OPTIONS}
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
     dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
     if not dataset or not model:
         raise StudyError("params.yaml must name dataset and model")
-    return study, dataset, cells_of(study, dataset=dataset, model=model)
+    return study, dataset, model
+
+
+def _grid(asked: Namespace) -> tuple[StudyParams, list[Cell], Computations]:
+    """The grid, its cells, and what each method may be computed with: `auto` is resolved here, once."""
+    study, dataset, model = _asked(asked)
+    computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
+    return study, cells_of(study, dataset=dataset, model=model), computations
 
 
 def _numbers(text: str) -> list[int]:
@@ -108,9 +128,9 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _jobs(text: str) -> int:
+def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no number of experiments")
+        raise ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
 
 
@@ -126,21 +146,25 @@ def _words(*known: str) -> Callable[[str], list[str]]:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="plan | run | report | compare")
-    for command in (plan, run, report):
+    commands = parser.add_subparsers(required=True, metavar="plan | run | report | verify | compare")
+    for command in (plan, run, report, verify):
         entry = commands.add_parser(command.__name__, help=command.__doc__)
         entry.set_defaults(command=command)
         entry.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
         entry.add_argument("--seeds", type=_numbers, help="e.g. 42-46")
-        entry.add_argument("--methods", type=_words("lora", "full", "head", "tfidf"), help="e.g. lora,full")
+        entry.add_argument("--methods", type=_words(*METHODS), help="e.g. lora,full")
         entry.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="other protocols beside the first")
+        entry.add_argument("--precisions", type=_words("bf16", "fp32"), help="formats that count, e.g. bf16,fp32")
         entry.add_argument("--dataset", help="a folder in data/sources")
         entry.add_argument("--model", help="as `model` in params.yaml")
         if command is report:
             entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
             entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
+        elif command is verify:
+            entry.add_argument("--cells", type=_positive, default=3, help="how many")
+            entry.add_argument("--draw", type=int, default=1, help="seed of the choice")
         else:
-            entry.add_argument("--jobs", type=_jobs, default=1, help="experiments at a time")
+            entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time")
     entry = commands.add_parser(compare.__name__, help=compare.__doc__)
     entry.set_defaults(command=compare)
     entry.add_argument("first", help="name or commit of an experiment; HEAD: the one of this commit")

@@ -1,6 +1,6 @@
 """From finished cells to all that the answer page tells."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,34 +8,43 @@ import pandas as pd
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import read_split
+from stages.methods import METHODS
 from stages.reporting.study.findings import Curve, Findings, LabelsToTarget, Point
 from stages.statistics.bootstrap import two_way_bootstrap
 from stages.statistics.calibration import calibrate
 from stages.statistics.curves import HORIZON, CurveFit, fit_curve, labels_to_target
-from stages.study.contrasts import RESAMPLING_SEED, claim_of, comparisons, differences, leaks, trends
-from stages.study.gather import Standing
-from stages.study.grid import StudyParams
-from stages.study.protocol import protocol
-from stages.study.results import RowFacts
+from stages.study.cells import StudyParams
+from stages.study.collect import Coverage
+from stages.study.contrasts import (
+    RESAMPLING_SEED,
+    claim_of,
+    comparisons,
+    differences,
+    leaks,
+    precision_differences,
+    trends,
+)
+from stages.study.groups import Group, curves_of
+from stages.study.provenance import provenance
 from stages.study.slices import mistakes, slices
-from stages.study.table import Group, curves_of
+from stages.study.store import Result, RowFacts
 
 CONFIDENCE_LEVEL = 0.95  # of every interval but the verdicts', and 1 less the level at which a gain counts as shown
 
 
-def analyse(standing: Standing, study: StudyParams, *, with_sentences: bool) -> Findings:
+def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> Findings:
     """Compute everything.
 
     Raises:
         StudyError: If no cell is finished, or the texts are asked for and are not those of the results.
     """
-    rows, found = standing.results.rows, standing.found()
+    rows, found = coverage.results.rows, coverage.found()
     if rows is None or not found:
         raise StudyError("no cell of this grid is finished; make them with `python -m stages.study run`")
     groups = curves_of(found, rows, list(study.methods))
     curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
     largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
-    claim = claim_of(standing.cells)
+    claim = claim_of(coverage.cells)
     cell = next(iter(found))
     return Findings(
         dataset=cell.dataset,
@@ -51,9 +60,13 @@ def analyse(standing: Standing, study: StudyParams, *, with_sentences: bool) -> 
         slices=tuple(part for group in largest for part in slices(group, rows, CONFIDENCE_LEVEL)),
         mistakes=tuple(mistakes(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
         leaks=tuple(leaks(groups)),
-        provenance=tuple(protocol(list(found.values()))),
-        missing=tuple(cell.name for cell in standing.missing),
-        stale=tuple(standing.stale),
+        pooled_precisions=_pooled(found.values()),
+        precisions=tuple(
+            precision_differences(map(coverage.in_each_precision, coverage.cells), rows, CONFIDENCE_LEVEL)
+        ),
+        provenance=tuple(provenance(list(found.values()))),
+        missing=tuple(cell.name for cell in coverage.missing),
+        stale=tuple(coverage.stale),
         confidence_level=CONFIDENCE_LEVEL,
     )
 
@@ -72,6 +85,12 @@ def curve_table(findings: Findings) -> pd.DataFrame:
         for point in curve.points
     ]
     return pd.DataFrame(records)
+
+
+def _pooled(results: Iterable[Result]) -> tuple[str, ...]:
+    """The number formats of the cells of methods that know several."""
+    named = sorted({result.precision for result in results if METHODS[result.cell.method].by_steps})
+    return tuple(named) if len(named) > 1 else ()
 
 
 def _curve(name: str, sizes: Mapping[int, Group]) -> Curve:

@@ -5,13 +5,23 @@ from itertools import pairwise
 
 import numpy as np
 
-from stages.reporting.study.findings import Claim, Comparison, Difference, Family, Leak, Side, Trend
+from stages.reporting.study.findings import (
+    Claim,
+    Comparison,
+    Difference,
+    Family,
+    Leak,
+    PrecisionDifference,
+    Side,
+    Trend,
+)
 from stages.statistics.bootstrap import two_way_difference
 from stages.statistics.multiplicity import holm
 from stages.statistics.non_inferiority import judge
 from stages.statistics.trend import page_trend
-from stages.study.grid import Cell
-from stages.study.table import Group, Groups, paired
+from stages.study.cells import Cell
+from stages.study.groups import Group, Groups, paired
+from stages.study.store import Result, RowFacts
 
 RESAMPLING_SEED = 1  # of every bootstrap, so that the page repeats
 CLAIM = ("lora", "full")  # the first is asked to be as good as the second
@@ -54,6 +64,39 @@ def claim_of(cells: Iterable[Cell]) -> Claim | None:
     common = {size: set.intersection(*by_method.values()) for size, by_method in seeds.items() if len(by_method) == 2}
     largest = max((size for size, shared in common.items() if shared), default=None)
     return None if largest is None else Claim(samples=largest, seeds=tuple(sorted(common[largest])))
+
+
+def precision_differences(
+    twins: Iterable[Sequence[Result]], rows: RowFacts, confidence_level: float
+) -> list[PrecisionDifference]:
+    """What number formats make of the same cells, curve by curve and size by size.
+
+    Args:
+        twins: Of each cell its results, one for each format, the preferred first.
+        rows: The test rows that all share.
+        confidence_level: Of the intervals.
+    """
+    pairs: dict[tuple[str, int, str, str], list[tuple[Result, Result]]] = {}
+    for first, *others in (results for results in twins if results):
+        for second in others:
+            key = (first.cell.curve, first.cell.samples, first.precision, second.precision)
+            pairs.setdefault(key, []).append((first, second))
+    found = []
+    for (curve, samples, *precisions), both in sorted(pairs.items()):
+        left, right = (Group(results=side, labels=rows.labels) for side in zip(*both, strict=True))
+        interval, _ = two_way_difference(left.hits, right.hits, confidence_level=confidence_level, seed=RESAMPLING_SEED)
+        found.append(
+            PrecisionDifference(
+                curve=curve,
+                samples=samples,
+                first=precisions[0],
+                second=precisions[1],
+                num_seeds=len(both),
+                difference=interval,
+                reclassified=float((left.predicted != right.predicted).mean()),
+            )
+        )
+    return found
 
 
 def trends(groups: Groups) -> list[Trend]:

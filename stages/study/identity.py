@@ -1,50 +1,116 @@
-"""What makes two experiments the same cell: the data they read, the params they declare, the code they ran.
+"""What makes two experiments the same cell: all that decides its numbers, and nothing else.
 
-The four stages that make a result count; `report` draws it and changes nothing.
+    data         the digest of the source's files
+    params       those that its method reads: tfidf's do not touch a cell of lora
+    computation  precision, engine and device it really ran with; `auto` is resolved, never stored
+    versions     the numerical versions of the rooms and of the method that computed it
+
+Not the code: a comment, a new name or a faster way to the same numbers leaves every recorded cell as it is, and the
+golden record (`tests/golden`) holds each version to what it computes. Not what only draws, reports or waits.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dvc.dependency.base import Dependency
 from dvc.repo import Repo
 
-from stages.foundation import paths
+from stages.foundation import paths, versions
 from stages.foundation.files import read_yaml
-from stages.study.grid import VARIED, Cell
+from stages.methods import METHODS
+from stages.study.cells import VARIED, Cell
 
 STAGES = ("prepare", "subsample", "train", "evaluate")
-ASPECTS = ("data", "params", "code")
+# What every method's numbers depend on; the data set is known by its digest, whatever its folder is called.
+READ_BY_ALL = ("samples", "seed", "method", "prepare", "subsample")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Computation:
+    """What a training really ran with."""
+
+    precision: str  # bf16, fp32 or fp64
+    engine: str  # packed, plain or scikit-learn
+    device: str  # cpu, cuda or mps
+
+    def overrides(self) -> dict[str, str]:
+        """What params.yaml must say to compute so, by dotted key; nothing where a method leaves no choice."""
+        if self.engine == "scikit-learn":
+            return {}
+        return {
+            "train.precision": self.precision,
+            "train.engine": self.engine,
+            "train.device": self.device,
+            "evaluate.device": self.device,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """A cell's data, params and code, each as a digest."""
+    """A cell's data, params, computation and versions."""
 
     data: str  # DVC's hash of the source folder
-    params: str
-    code: str
-    protocol: str  # of the params, what all cells of one study share
+    params: Mapping[str, Any]  # by dotted key; one that is null is left out, so that a new one may mean "as before"
+    computation: Computation
+    versions: Mapping[str, int]  # by room or method
 
     @property
     def key(self) -> str:
-        """Data, params and code in one."""
-        return _digest([self.data, self.params, self.code])[:16]
+        """All four in one, 16 hexadecimal digits."""
+        return _digest([self.data, self.params, asdict(self.computation), self.versions])
+
+    @property
+    def protocol(self) -> str:
+        """Of the params, what all cells of one method share."""
+        return _digest({key: value for key, value in self.params.items() if key not in VARIED})
 
     def differences(self, other: "Identity") -> str:
-        """Which of the three differ, for people."""
-        return ", ".join(name for name in ASPECTS if getattr(self, name) != getattr(other, name))
+        """Which of the four differ, for people: `other params (train.epochs), bf16 not fp32`."""
+        keys = sorted(
+            key for key in self.params.keys() | other.params.keys() if self.params.get(key) != other.params.get(key)
+        )
+        ours, theirs = asdict(self.computation), asdict(other.computation)
+        return ", ".join(
+            [
+                *(["other data"] if self.data != other.data else []),
+                *([f"other params ({', '.join(keys)})"] if keys else []),
+                *(f"{value} not {theirs[name]}" for name, value in ours.items() if value != theirs[name]),
+                *([_version_words(self.versions, other.versions)] if self.versions != other.versions else []),
+            ]
+        )
 
 
-def identity_of_lock(lock: Mapping[str, Any]) -> Identity | None:
-    """The identity of what a dvc.lock records; None where a stage is missing, or has read what no other one wrote.
+def versions_of(method: str) -> dict[str, int]:
+    """The numerical versions that a cell of this method is computed with here and now."""
+    found = METHODS[method]
+    training = {"training": versions.TRAINING} if found.by_steps else {}
+    return {"corpus": versions.CORPUS, **training, method: found.version, "scoring": versions.SCORING}
 
-    The latter is what a run of some stages alone leaves (`dvc exp run -S samples=8000 train`): its scores are older.
+
+def deciding_params(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all params, by dotted key, those that decide the numbers of the method that they name."""
+    values = dict(leaves(tree))
+    method = METHODS[values["method"]]
+    read = [*READ_BY_ALL, *method.reads, f"train.{method.name}"]
+    if "model" in method.reads:
+        read.append(f"train.base_models.{values['model']}")
+    kept = {key: value for key, value in values.items() if any(f"{key}.".startswith(f"{name}.") for name in read)}
+    return {key: value for key, value in sorted(kept.items()) if value is not None}
+
+
+def identity_of_experiment(lock: Mapping[str, Any], metrics: Mapping[str, Any]) -> Identity | None:
+    """The identity of a finished experiment; None where a stage is missing, or has read what no other one wrote.
+
+    Also None for a method that is not known here. What no other one wrote is what a run of some stages alone
+    leaves (`dvc exp run -S samples=8000 train`): its scores are older.
+
+    Args:
+        lock: Its dvc.lock.
+        metrics: What its stages say of themselves: engine, precision, device, versions, under their flat names.
     """
     stages = lock.get("stages", {})
     if not all(name in stages for name in STAGES):
@@ -52,39 +118,47 @@ def identity_of_lock(lock: Mapping[str, Any]) -> Identity | None:
     written = {out["path"]: out["md5"] for name in STAGES for out in stages[name].get("outs", [])}
     if any(dep["md5"] != written.get(dep["path"], dep["md5"]) for name in STAGES for dep in stages[name]["deps"]):
         return None
-    code, params, data = {}, {}, ""
+    params: dict[str, Any] = {}
     for name in STAGES:
-        entry = stages[name]
-        hashes = {dep["path"]: dep["md5"] for dep in entry["deps"]}
-        code[name] = [entry["cmd"], {path: value for path, value in hashes.items() if _is_code(path)}]
-        params[name] = entry.get("params", {}).get(str(paths.PARAMS), {})
-        data += "".join(value for path, value in hashes.items() if path.startswith(f"{paths.SOURCES}/"))
-    return _identity(data, params, code=_digest(code))
+        params |= stages[name].get("params", {}).get(str(paths.PARAMS), {})
+    if params.get("method") not in METHODS:
+        return None
+    hashes = [dep["md5"] for dep in stages["prepare"]["deps"] if dep["path"].startswith(f"{paths.SOURCES}/")]
+    names = {room: f"{room}_version" for room in ("corpus", "training", "scoring")}
+    names[params["method"]] = "method_version"
+    return Identity(
+        data="".join(hashes),
+        params=deciding_params(params),
+        computation=Computation(
+            precision=str(metrics.get("precision_used")),
+            engine=str(metrics.get("engine_used")),
+            device=str(metrics.get("device_used")),
+        ),
+        versions={room: int(metrics[key]) for room, key in names.items() if metrics.get(key)},
+    )
 
 
 class Workspace:
-    """What a cell run here and now would be: params.yaml, the code and the sources as they lie in the workspace."""
+    """What a cell run here and now would be: params.yaml, the sources and the versions as they lie in the workspace."""
 
     def __init__(self, root: Path) -> None:
         self._repo = Repo(str(root))
         self._params = read_yaml(root / paths.PARAMS)
-        self._pipeline = read_yaml(root / paths.PIPELINE)["stages"]
         self._root = root
 
-    def identity(self, cell: Cell, *, data: str | None = None) -> Identity:
+    def identity(self, cell: Cell, computation: Computation, *, data: str | None = None) -> Identity:
         """The identity that this cell would have; `data` stands in for a source folder that is not at hand."""
-        changed = cell.overrides()
-        params = {
-            name: {key: changed.get(key, _value(self._params, key)) for key in self._pipeline[name].get("params", [])}
-            for name in STAGES
-        }
-        source = self.source_hash(cell.dataset) if data is None else data
-        return _identity(source, params, code=self._code)
+        return Identity(
+            data=self.source_hash(cell.dataset) if data is None else data,
+            params=deciding_params(self._with(cell)),
+            computation=computation,
+            versions=versions_of(cell.method),
+        )
 
     def varied(self, cell: Cell) -> tuple[Any, ...]:
         """The values of the keys that cells set, of this cell."""
-        changed = cell.overrides()
-        return tuple(changed.get(key, _value(self._params, key)) for key in VARIED)
+        values = self._with(cell)
+        return tuple(values.get(key) for key in VARIED)
 
     def has_source(self, dataset: str) -> bool:
         """Whether the data set's folder holds data: one that is made or fetched needs its dataset.yaml alone."""
@@ -92,38 +166,32 @@ class Workspace:
 
     def source_hash(self, dataset: str) -> str:
         """DVC's hash of a data set's folder."""
-        return self._hash(f"{paths.SOURCES}/{dataset}")
-
-    @cached_property
-    def _code(self) -> str:
-        code = {}
-        for name in STAGES:
-            entry = self._pipeline[name]
-            hashes = {path: self._hash(path) for path in entry["deps"] if _is_code(path)}
-            code[name] = [entry["cmd"], dict(sorted(hashes.items()))]
-        return _digest(code)
-
-    def _hash(self, path: str) -> str:
         stage = next(stage for stage in self._repo.index.stages if getattr(stage, "name", None) == "prepare")
-        return str(Dependency(stage, str(self._root / path)).get_hash().value)
+        folder = self._root / paths.SOURCES / dataset
+        return str(Dependency(stage, str(folder)).get_hash().value)
+
+    def _with(self, cell: Cell) -> dict[str, Any]:
+        return dict(leaves(self._params)) | cell.overrides()
 
 
-def _identity(data: str, params: Mapping[str, Mapping[str, Any]], *, code: str) -> Identity:
-    shared = [{key: value for key, value in read.items() if key not in VARIED} for _, read in sorted(params.items())]
-    return Identity(data=data, params=_digest(params), code=code, protocol=_digest(shared))
+def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no section, by its dotted key."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            is_whole = isinstance(value, float) and value.is_integer()  # 0 and 0.0 are one choice
+            yield f"{path}{name}", int(value) if is_whole else value
 
 
-def _is_code(path: str) -> bool:
-    return path.startswith("stages/")
-
-
-def _value(tree: Any, key: str) -> Any:
-    for name in key.split("."):
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    return tree
+def _version_words(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str:
+    if not ours:
+        return "made before numerical versions were recorded"
+    told = [f"{room} {ours.get(room, '-')} not {number}" for room, number in theirs.items() if ours.get(room) != number]
+    return f"numerical version {', '.join(told)}"
 
 
 def _digest(content: Any) -> str:
     """The same for 5e-4 and 0.0005, and for any order of keys."""
     text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,29 +1,77 @@
-"""What the study would do, and what it could show, before anything is run."""
+"""What the study would do, how long that takes from what finished cells took, and what it could show at all."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
+from statistics import median
+from typing import Any
 
 from stages.foundation.log import say
 from stages.statistics.power import minimum_detectable_difference, rows_for_margin
+from stages.study.cells import Cell, StudyParams
+from stages.study.collect import Coverage
 from stages.study.contrasts import comparisons
-from stages.study.forecast import duration, forecast
-from stages.study.gather import Standing
-from stages.study.grid import Cell, StudyParams
-from stages.study.table import curves_of
+from stages.study.groups import curves_of
+from stages.study.store import Result
 
-USUAL_SHARES = (0.03, 0.05, 0.07)
+USUAL_SHARES = (0.03, 0.05, 0.07)  # of the test rows, on which exactly one of two good classifiers is right
+
+SECONDS_BESIDE_TRAINING = 15  # a cell's other stages and DVC itself: starting Python, loading models, drawing
 
 
-def say_plan(standing: Standing, study: StudyParams, *, jobs: int) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """Time and disk of cells still to make."""
+
+    seconds: Mapping[Cell, float]  # wall time of each cell whose method has been measured
+    disk_bytes: float  # of all of them together
+    unknown: Sequence[str]  # methods of which no cell is finished
+
+    @property
+    def total_seconds(self) -> float:
+        """One after the other."""
+        return sum(self.seconds.values())
+
+
+def forecast(missing: Sequence[Cell], finished: Iterable[Result]) -> Forecast:
+    """From the nearest finished size of the same model and method: seconds per training row, or per step; and disk."""
+    measured: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for result in finished:
+        measured.setdefault((result.cell.model, result.cell.method), []).append(result.numbers)
+    known = {cell: measured[cell.model, cell.method] for cell in missing if (cell.model, cell.method) in measured}
+    return Forecast(
+        seconds={cell: _seconds(cell, alike) for cell, alike in known.items()},
+        disk_bytes=sum(median(numbers["output_bytes"] for numbers in alike) for alike in known.values()),
+        unknown=sorted({cell.method for cell in missing if cell not in known}),
+    )
+
+
+def _seconds(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> float:
+    distance = min(abs(numbers["train_rows"] - cell.samples) for numbers in measured)
+    near = [numbers for numbers in measured if abs(numbers["train_rows"] - cell.samples) == distance]
+    amount, unit = (cell.max_steps, "steps") if cell.max_steps else (cell.samples, "train_rows")
+    seconds_each: float = median(numbers["train_seconds"] / max(1, numbers[unit]) for numbers in near)
+    return SECONDS_BESIDE_TRAINING + seconds_each * amount
+
+
+def duration(seconds: float) -> str:
+    """For people: `8 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def say_plan(coverage: Coverage, study: StudyParams, *, jobs: int) -> None:
     """Print the cells, the forecast and the power of the comparison."""
-    missing = standing.missing
-    say(f"{len(standing.cells)} cells: {len(standing.cells) - len(missing)} finished, {len(missing)} missing\n")
-    for line in _matrix(standing.cells, set(missing)):
+    missing = coverage.missing
+    say(f"{len(coverage.cells)} cells: {len(coverage.cells) - len(missing)} finished, {len(missing)} missing\n")
+    for line in _matrix(coverage.cells, set(missing)):
         say(line)
-    for line in standing.stale:
+    for line in coverage.stale:
         say(f"stale, left out: {line}")
-    _say_forecast(standing, jobs)
-    _say_power(standing, study)
+    _say_forecast(coverage, jobs)
+    _say_power(coverage, study)
 
 
 def _matrix(cells: Iterable[Cell], missing: Container[Cell]) -> list[str]:
@@ -39,11 +87,11 @@ def _matrix(cells: Iterable[Cell], missing: Container[Cell]) -> list[str]:
     return [*lines, ""]
 
 
-def _say_forecast(standing: Standing, jobs: int) -> None:
-    missing = standing.missing
+def _say_forecast(coverage: Coverage, jobs: int) -> None:
+    missing = coverage.missing
     if not missing:
         return
-    ahead = forecast(missing, standing.results.by_key.values())
+    ahead = forecast(missing, coverage.results.by_key.values())
     if ahead.seconds:
         say(
             f"forecast for {len(ahead.seconds)} of them: {duration(ahead.total_seconds / jobs)} with {jobs} at a time, "
@@ -53,18 +101,18 @@ def _say_forecast(standing: Standing, jobs: int) -> None:
         say(f"no forecast for {', '.join(ahead.unknown)}: no cell of it is finished, so its speed is not known")
 
 
-def _say_power(standing: Standing, study: StudyParams) -> None:
-    if standing.num_test_rows is None:
+def _say_power(coverage: Coverage, study: StudyParams) -> None:
+    if coverage.num_test_rows is None:
         say("power: the number of test rows is known once one cell is finished")
         return
-    measured = _measured_shares(standing, study)
+    measured = _measured_shares(coverage, study)
     origin = "measured between lora and full" if measured else "assumed: 3 to 7 % are usual of two good classifiers"
     say(
-        f"power, with {standing.num_test_rows:,} test rows, one seed, 80 % of the time, by the share of rows on which "
+        f"power, with {coverage.num_test_rows:,} test rows, one seed, 80 % of the time, by the share of rows on which "
         f"exactly one of two models is right ({origin}):"
     )
     for discordant in measured or USUAL_SHARES:
-        smallest = minimum_detectable_difference(standing.num_test_rows, discordant)
+        smallest = minimum_detectable_difference(coverage.num_test_rows, discordant)
         needed = ", ".join(
             f"{rows_for_margin(margin, discordant):,} with a margin of {100 * margin:g}" for margin in study.margins
         )
@@ -75,9 +123,9 @@ def _say_power(standing: Standing, study: StudyParams) -> None:
         )
 
 
-def _measured_shares(standing: Standing, study: StudyParams) -> list[float]:
-    rows = standing.results.rows
+def _measured_shares(coverage: Coverage, study: StudyParams) -> list[float]:
+    rows = coverage.results.rows
     if rows is None:
         return []
-    curves = curves_of(standing.found(), rows, list(study.methods))
+    curves = curves_of(coverage.found(), rows, list(study.methods))
     return sorted({one.discordant for one in comparisons(curves, study.margins[:1], None)})

@@ -10,16 +10,16 @@ from stages.reporting.study.figures import draw_study
 from stages.reporting.study.page import study_document
 from stages.reporting.style import save_figure
 from stages.study.analysis import analyse, curve_table
-from stages.study.gather import Standing
-from stages.study.grid import StudyParams
+from stages.study.cells import StudyParams
+from stages.study.collect import Coverage
 
 PLOTS = Path("plots")
 PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study_curve.csv"
 
 
-def write_report(standing: Standing, study: StudyParams, *, with_sentences: bool) -> None:
+def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> None:
     """Compute, draw, write, and say the answer."""
-    found = analyse(standing, study, with_sentences=with_sentences)
+    found = analyse(coverage, study, with_sentences=with_sentences)
     document, figures = study_document(found), draw_study(found)
     for name, figure in figures.items():
         for ending in ("png", "pdf"):

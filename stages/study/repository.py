@@ -1,6 +1,7 @@
 """What Git and DVC know of experiments: their names, the small files they committed, the large ones in the cache."""
 
 import io
+import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +15,11 @@ from ruamel.yaml import YAML
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
-from stages.study.identity import Identity, identity_of_lock
+from stages.study.identity import Identity, identity_of_experiment, leaves
 
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
-LOCK = "dvc.lock"
+LOCK = Path("dvc.lock")
+METRICS = (paths.POOL_METRICS, paths.SUBSET_METRICS, paths.SCORES, paths.COST_METRICS, paths.PROVENANCE_METRICS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,11 +31,12 @@ class Experiment:
     baseline: str  # the commit that it started from, so the version of the code
     identity: Identity
     lock: Mapping[str, Any]  # its dvc.lock
+    metrics: Mapping[Path, Mapping[str, Any]]  # what each of its metrics files says, under flat names
 
     def params(self) -> dict[str, Any]:
         """What its stages read from params.yaml, by dotted key."""
-        stages = self.lock["stages"].values()
-        return {k: v for stage in stages for k, v in stage.get("params", {}).get(str(paths.PARAMS), {}).items()}
+        read = (stage.get("params", {}).get(str(paths.PARAMS), {}) for stage in self.lock["stages"].values())
+        return {key: value for tree in read for key, value in leaves(tree)}
 
     def output_bytes(self) -> int:
         """What it holds in the cache."""
@@ -49,12 +52,19 @@ def experiments(root: Path) -> list[Experiment]:
         ref, commit = line.rsplit(" ", 1)
         if match := EXPERIMENT.fullmatch(ref):
             listed.append((match[3], commit, match[1] + match[2]))
-    locks = read_committed(root, [f"{commit}:{LOCK}" for _, commit, _ in listed])
+    files = (LOCK, *METRICS)
+    texts = read_committed(root, [f"{commit}:{file.as_posix()}" for _, commit, _ in listed for file in files])
     found = []
-    for (name, commit, baseline), text in zip(listed, locks, strict=True):
-        lock = YAML(typ="safe").load(text) if text else {}
-        if identity := identity_of_lock(lock):
-            found.append(Experiment(name=name, commit=commit, baseline=baseline, identity=identity, lock=lock))
+    for at, (name, commit, baseline) in enumerate(listed):
+        lock_text, *metric_texts = texts[at * len(files) : (at + 1) * len(files)]
+        lock = YAML(typ="safe").load(lock_text) if lock_text else {}
+        metrics = {file: json.loads(text) if text else {} for file, text in zip(METRICS, metric_texts, strict=True)}
+        told = {name: value for content in metrics.values() for name, value in content.items()}
+        if identity := identity_of_experiment(lock, told):
+            made = Experiment(
+                name=name, commit=commit, baseline=baseline, identity=identity, lock=lock, metrics=metrics
+            )
+            found.append(made)
     return found
 
 

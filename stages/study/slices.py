@@ -9,8 +9,8 @@ from stages.reporting.study.findings import Slice
 from stages.scoring.mistakes import Mistake, surest_mistakes
 from stages.statistics.bootstrap import two_way_bootstrap
 from stages.study.contrasts import RESAMPLING_SEED
-from stages.study.results import RowFacts
-from stages.study.table import Group
+from stages.study.groups import Group
+from stages.study.store import RowFacts
 
 LENGTHS = (9, 19)  # words; up to the first, up to the second, longer
 MISTAKES = 20  # listed

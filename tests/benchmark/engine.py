@@ -33,6 +33,7 @@ class Engine:
         self._classifier = build_classifier(
             Setup(base=find_base_model(str(task.folder), {}), device=device, precision=self.precision),
             self._params,
+            method_version=1,
             method="lora",
             adapter=adapter_config(task.params.section("lora")),
             label_names=task.rows.label_names,

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from stages.study.machine import processor
 from tests.benchmark.task import Shape
 
 PRODUCT_REPEATS = 10  # of each product, the best counts
@@ -35,9 +34,11 @@ def describe_machine() -> Machine:
     """Needs torch, so call it in a child."""
     import torch
 
+    from stages.engine.provenance import cpu_name
+
     capabilities = torch.cpu.get_capabilities()
     return Machine(
-        processor=processor(),
+        processor=cpu_name(),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         bf16_units=[name for name in BF16_UNITS if capabilities.get(name)],

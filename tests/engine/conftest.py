@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.engine.classifier import Classifier, build_classifier
+from stages.engine.classifier import EncoderClassifier, build_classifier
 from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.encoder import Setup
 from stages.engine.packed.dropout import DropoutMasks
@@ -25,6 +25,7 @@ PARAMS = TrainSection(
     weight_decay=0.0,
     max_grad_norm=1.0,
     patience=4,
+    checkpoint_seconds=60,
     max_tokens=16,
     bucket_batches=2,
     engine="auto",
@@ -51,15 +52,16 @@ def still_base(tmp_path_factory) -> BaseModel:
 
 
 @pytest.fixture
-def tiny_classifier(tiny_base) -> Classifier:
+def tiny_classifier(tiny_base) -> EncoderClassifier:
     return build(tiny_base, seed=0)
 
 
-def build(base: BaseModel, *, seed: int, lora=LORA, precision="fp32", **changes) -> Classifier:
+def build(base: BaseModel, *, seed: int, lora=LORA, precision="fp32", **changes) -> EncoderClassifier:
     """A classifier on a base model; `lora=None` trains all of it, `changes` go into the params."""
     return build_classifier(
         Setup(base=base, device=CPU, precision=precision),
         replace(PARAMS, **changes),
+        method_version=1,
         method="full" if lora is None else "lora",
         adapter=lora and adapter_config(lora),
         label_names=("negative", "positive"),

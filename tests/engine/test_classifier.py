@@ -54,7 +54,7 @@ def test_a_saved_classifier_gives_the_same_logits(tiny_classifier, tmp_path):
     loaded = load_adapted_classifier(tmp_path / "model", CPU)
 
     assert loaded.record == tiny_classifier.record
-    np.testing.assert_array_equal(loaded.predict(split, 8), tiny_classifier.predict(split, 8))
+    np.testing.assert_array_equal(loaded.predict(split, 64), tiny_classifier.predict(split, 64))
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -71,7 +71,7 @@ def test_plain_peft_loads_adapter_and_trained_head(tiny_base, tiny_classifier, t
 
     assert tiny_classifier.record.engine == "packed"
     # float32, and the engine adds the adapter to the weights first
-    np.testing.assert_allclose(logits, tiny_classifier.predict(split, 8), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(logits, tiny_classifier.predict(split, 64), rtol=0, atol=1e-5)
 
 
 def test_saving_leaves_no_path_no_pickle_and_the_same_bytes(tiny_base, tmp_path):
@@ -149,7 +149,7 @@ def test_a_pooler_that_pretraining_left_out_is_trained_and_saved(tiny_base, tmp_
     loaded = load_adapted_classifier(tmp_path / "model", CPU)
 
     assert any("pooler" in name for name in classifier.trainable())
-    np.testing.assert_array_equal(loaded.predict(opinions(10), 8), classifier.predict(opinions(10), 8))
+    np.testing.assert_array_equal(loaded.predict(opinions(10), 64), classifier.predict(opinions(10), 64))
 
 
 def test_a_classifier_in_bf16_learns_and_is_saved_with_its_number_format(tiny_base, tmp_path):
@@ -160,7 +160,7 @@ def test_a_classifier_in_bf16_learns_and_is_saved_with_its_number_format(tiny_ba
     assert history[-1].val_accuracy > 0.9
     assert load_adapted_classifier(tmp_path, CPU).record.precision == "bf16"
     rounded, exact = (
-        build(tiny_base, seed=0, precision=precision).predict(opinions(40), 8) for precision in ("bf16", "fp32")
+        build(tiny_base, seed=0, precision=precision).predict(opinions(40), 64) for precision in ("bf16", "fp32")
     )
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.05)  # 8 bits of mantissa
     assert not np.array_equal(rounded, exact)

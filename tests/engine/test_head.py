@@ -14,7 +14,7 @@ from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_robe
 def test_the_features_are_the_mean_hidden_states_of_each_text(tmp_path, save):
     base, split = find_base_model(str(save(tmp_path)), {}), opinions(12)
     setup = Setup(base=base, device=CPU, precision="fp32")
-    head = build_head_classifier(setup, PARAMS, method="head", label_names=split.label_names, seed=0)
+    head = build_head_classifier(setup, PARAMS, method="head", method_version=1, label_names=split.label_names, seed=0)
     encoder = AutoModel.from_pretrained(base.folder).eval()
 
     features = head.features(split, 5)

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from stages.engine.history import best_epoch
 from stages.engine.models.base_model import find_base_model
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.packed.packed_bert import PackedBert
 from stages.engine.packed.packing import pack
 from stages.engine.plain import PlainForward
+from stages.engine.training.history import best_epoch
 from tests.engine.conftest import CPU, STILL_LORA, assert_near, build, opinions, stir, texts_of, train
 from tests.tiny_bert import NO_DROPOUT, save_tiny_bert
 
@@ -132,6 +132,6 @@ def test_the_packed_pass_predicts_as_the_plain_one_after_training(tiny_base, met
     split = opinions(30, seed=2)
     plain = replace(classifier, record=replace(classifier.record, engine="plain"))
 
-    predicted, expected = (torch.tensor(one.predict(split, 8)) for one in (classifier, plain))
+    predicted, expected = (torch.tensor(one.predict(split, 64)) for one in (classifier, plain))
 
     assert_near(predicted, expected, rounding=ROUNDING)

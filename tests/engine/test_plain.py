@@ -44,7 +44,7 @@ def test_another_encoder_is_trained_saved_and_loaded_in_the_plain_way(other, tmp
 
     assert len(result.history) == 1
     assert classifier.record.engine == loaded.record.engine == "plain"
-    np.testing.assert_array_equal(loaded.predict(test, 8), classifier.predict(test, 8))
+    np.testing.assert_array_equal(loaded.predict(test, 64), classifier.predict(test, 64))
     # padding to another length leaves the answer as it is, but for float32's rounding
     np.testing.assert_allclose(loaded.predict(test, 1), classifier.predict(test, 30), rtol=0, atol=1e-5)
 
@@ -61,13 +61,13 @@ def test_the_packed_engine_is_refused_for_it_in_one_clear_line(other):
 )
 def test_adapters_that_the_packed_pass_does_not_know_are_trained_and_saved(tiny_base, tmp_path, changes):
     classifier = build_on(tiny_base, seed=0, lora=replace(LORA, **changes))
-    before, test = classifier.predict(opinions(30, seed=2), 8), opinions(30, seed=2)
+    before, test = classifier.predict(opinions(30, seed=2), 64), opinions(30, seed=2)
     classifier.fit(opinions(64), opinions(20, seed=1), replace(PARAMS, epochs=1), seed=0)
     classifier.save(tmp_path)
 
     assert classifier.record.engine == "plain"
-    assert not np.allclose(classifier.predict(test, 8), before)
-    np.testing.assert_array_equal(load(tmp_path, "cpu").predict(test, 8), classifier.predict(test, 8))
+    assert not np.allclose(classifier.predict(test, 64), before)
+    np.testing.assert_array_equal(load(tmp_path, "cpu").predict(test, 64), classifier.predict(test, 64))
 
 
 def test_a_roberta_reads_as_many_tokens_as_it_has_positions_behind_that_of_padding(tmp_path):

@@ -1,4 +1,6 @@
 import errno
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,30 @@ def test_the_traceback_is_shown_when_asked_for(workspace, monkeypatch):
 def test_our_own_bugs_keep_their_traceback(workspace):
     with pytest.raises(ZeroDivisionError):
         run_stage("train", lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_stop_is_one_line_whichever_it_is(workspace, kind):
+    assert last_words(lambda: os.kill(os.getpid(), kind)) == "train: interrupted, nothing was recorded"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_what_was_started_to_outlive_its_terminal_does(workspace):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run_stage("train", lambda: os.kill(os.getpid(), signal.SIGHUP)) is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_one_process_at_a_time_runs_a_stage_in_a_folder(workspace):
+    said = []
+    assert run_stage("train", lambda: said.append(last_words(lambda: said.append("ran")))) is None
+
+    assert said == [
+        f"train: the same stage already runs (process {os.getpid()}); wait for its end or stop it, "
+        "then give the same command"
+    ]
 
 
 @pytest.mark.parametrize("edited", ["code.py", "data/reviews/bank.yaml", "data/reviews/new.yaml"])

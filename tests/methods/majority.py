@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.engine.history import Epoch, Fit
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import Device, TrainParams
+from stages.engine.training.history import Epoch, Fit
 from stages.foundation.errors import check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.split import Split
@@ -40,6 +40,7 @@ class Majority:
         """What the fitted classifier is."""
         return Record(
             method=NAME,
+            method_version=1,
             label_names=list(self.label_names),
             trainable_parameters=len(self.logits),
             total_parameters=len(self.logits),
@@ -49,7 +50,7 @@ class Majority:
             base=None,
         )
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int) -> Fit:  # noqa: ARG002
+    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None) -> Fit:  # noqa: ARG002
         """Count."""
         counts = np.bincount(train.labels, minlength=len(self.label_names)) + self.added_rows
         self.logits = np.log(counts / counts.sum()).astype(np.float32)

@@ -74,10 +74,10 @@ def test_every_method_learns_what_can_be_learnt_and_predicts_the_same_once_loade
     assert type(loaded) is type(classifier)
     assert loaded.record == classifier.record
     assert loaded.record.method == method
-    logits = loaded.predict(test, 8)
+    logits = loaded.predict(test, 64)
     assert (logits.dtype, logits.shape) == (np.float32, (50, len(test.label_names)))
     assert np.mean(logits.argmax(axis=1) == test.labels) > LEARNT[method]
-    np.testing.assert_array_equal(logits, classifier.predict(test, 8))
+    np.testing.assert_array_equal(logits, classifier.predict(test, 64))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -130,7 +130,7 @@ def test_transformers_own_from_pretrained_loads_the_fully_trained_model(fresh, t
 
     assert model.config.id2label == {0: "negative", 1: "positive"}
     # float32 keeps 6e-8 of a value; padding changes the order of the sums
-    np.testing.assert_allclose(logits, classifier.predict(test, 8), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(logits, classifier.predict(test, 64), rtol=1e-5, atol=1e-5)
 
 
 def test_each_method_counts_what_it_trains(fresh):
@@ -164,7 +164,7 @@ def test_the_engine_that_was_used_is_recorded_and_used_again(fresh, tmp_path, me
     for wanted in ("packed", "plain"):
         fresh(method, engine=wanted).save(tmp_path / wanted)
         assert read_record(tmp_path / wanted).engine == wanted
-    packed, plain = (load(tmp_path / wanted, "cpu").predict(opinions(20), 8) for wanted in ("packed", "plain"))
+    packed, plain = (load(tmp_path / wanted, "cpu").predict(opinions(20), 64) for wanted in ("packed", "plain"))
 
     np.testing.assert_allclose(packed, plain, rtol=0, atol=1e-5)
 
@@ -181,7 +181,7 @@ def test_tfidf_is_scikit_learns_own_pipeline(fresh, tmp_path, rows):
     theirs.fit(rows(200).sentences, rows(200).labels)
 
     for ours in (classifier, load(tmp_path, "cpu")):
-        probabilities = softmax(ours.predict(test, 8).astype(np.float64), axis=1)
+        probabilities = softmax(ours.predict(test, 64).astype(np.float64), axis=1)
         np.testing.assert_allclose(probabilities, theirs.predict_proba(test.sentences), rtol=0, atol=1e-6)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stages import evaluate, train
-from stages.foundation import paths
+from stages.foundation import paths, versions
 from stages.foundation.split import write_split
 from tests.engine.conftest import opinions
 from tests.pages.workspace import complaint, write_params
@@ -88,8 +88,11 @@ def test_the_parameters_are_counted():
 
 
 def test_engine_and_precision_of_the_training_are_told():
-    assert scores()["engine_used"] == "packed"
-    assert scores()["precision_used"] == "fp32"
+    told = json.loads(paths.PROVENANCE_METRICS.read_text())
+
+    assert (told["engine_used"], told["precision_used"], told["device_used"]) == ("packed", "fp32", "cpu")
+    assert (told["training_version"], told["method_version"]) == (versions.TRAINING, 1)
+    assert scores()["scoring_version"] == versions.SCORING
 
 
 def test_evaluating_again_gives_the_same_bytes():

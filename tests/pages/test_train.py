@@ -1,11 +1,14 @@
 import json
+import os
 import re
 import shutil
+import signal
 
 import pytest
 
 from stages import train
-from stages.engine.history import read_history
+from stages.engine.training import loop
+from stages.engine.training.history import read_history
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import write_split
@@ -35,10 +38,45 @@ def test_the_same_params_give_the_same_bytes(method):
     train.main()
     first = trained_files()
     shutil.rmtree(paths.MODEL)
+    shutil.rmtree(paths.CHECKPOINTS, ignore_errors=True)
     train.main()
 
     assert trained_files() == first
     assert len(read_history(paths.HISTORY)) == (1 if method == "tfidf" else 2)
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "head"])
+def test_a_second_run_takes_the_result_of_the_first(method, capsys):
+    """DVC was killed before it recorded the outputs, or its cache was full."""
+    write_params(TINY | {"method": method})
+    train.main()
+    first = trained_files() | {paths.COST: json.loads(paths.COST.read_text())["train_seconds"]}
+    shutil.rmtree(paths.MODEL)
+    train.main()
+
+    assert trained_files() | {paths.COST: json.loads(paths.COST.read_text())["train_seconds"]} == first
+    assert "its result was kept: nothing is trained" in capsys.readouterr().out
+
+
+def test_a_signal_is_one_line_that_says_what_to_do(monkeypatch, capsys):
+    step, steps = loop._train_step, iter(range(9))
+    monkeypatch.setattr(
+        loop, "_train_step", lambda *given: step(*given) or next(steps) != 2 or os.kill(os.getpid(), signal.SIGTERM)
+    )
+
+    assert complaint("train", train.main) == "train: interrupted at step 3 of 4; the same command goes on from there"
+    assert not paths.MODEL.exists()
+    train.main()
+    assert "goes on at step 3 of 4 from a checkpoint of " in capsys.readouterr().out
+    assert json.loads(paths.COST.read_text())["resumed"] == 1
+
+
+def test_checkpoints_lie_in_the_repository_also_when_dvc_works_on_a_copy_of_it(workspace, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(workspace / "repository"))
+    train.main()
+
+    assert list((workspace / "repository" / paths.CHECKPOINTS).glob("*/*-finished-*.safetensors"))
+    assert not paths.CHECKPOINTS.exists()
 
 
 def test_a_budget_in_steps_ends_with_a_learning_rate_of_0_whatever_the_number_of_rows():
@@ -56,7 +94,8 @@ def test_what_cannot_repeat_lies_in_a_file_of_its_own():
     cost = json.loads(paths.COST.read_text())
     assert cost["samples_per_second"] > 0
     assert cost["peak_memory_mib"] > 1
-    assert set(cost) == {"train_seconds", "samples_per_second", "peak_memory_mib", "threads"}
+    assert set(cost) == {"train_seconds", "samples_per_second", "peak_memory_mib", "resumed"}
+    assert {"processor", "threads", "torch", "commit"} <= set(json.loads(paths.PROVENANCE.read_text()))
 
 
 def test_what_was_chosen_and_what_came_of_it_is_said(capsys):
@@ -104,6 +143,7 @@ def test_a_device_that_is_not_there_is_one_clear_line(method, monkeypatch):
         ({"train.head.learning_rate": 0}, r"train\.head\.learning_rate must be above 0, got 0"),
         ({"train.tfidf.max_ngram": 0}, r"train\.tfidf\.max_ngram must be at least 1, got 0"),
         ({"train.tfidf.inverse_regularization": 0}, r"train\.tfidf\.inverse_regularization must be above 0, got 0"),
+        ({"train.checkpoint_seconds": -1}, r"train\.checkpoint_seconds must be at least 0, got -1"),
         ({"train.max_steps": 1}, r"train\.max_steps must be at least train\.epochs, 2, got 1"),
         ({"train.max_steps": "all"}, r"train\.max_steps must be a whole number, got 'all'"),
         ({"train.engine": "fast"}, r"train\.engine must be auto or packed or plain, got 'fast'"),

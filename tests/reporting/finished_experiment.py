@@ -32,6 +32,7 @@ train:
   patience: 2
   max_tokens: 128
   bucket_batches: 16
+  checkpoint_seconds: 60
   engine: auto
   device: auto
   precision: auto
@@ -43,6 +44,23 @@ train:
 evaluate: {batch_tokens: 16384, device: auto, confidence_level: 0.95}
 report: {worst_errors: 3}
 """
+
+PROVENANCE = {
+    "precision_used": "fp32",
+    "engine_used": "packed",
+    "device_used": "cpu",
+    "training_version": 1,
+    "method_version": 1,
+    "processor": "a processor",
+    "cores": 2,
+    "threads": 2,
+    "python": "3.11.7",
+    "torch": "2.13.0",
+    "transformers": "5.23.0",
+    "peft": "0.21.2",
+    "scikit_learn": "1.9.1",
+    "commit": "c0ffee" * 6,
+}
 
 
 def history(num_epochs: int = 5) -> pd.DataFrame:
@@ -97,8 +115,9 @@ def write_experiment(
     write_json(paths.POOL_METRICS, _pool() | _overlap("pool", 2 * overlapping))
     write_json(paths.SUBSET_METRICS, _overlap("subset", overlapping))
     write_json(paths.SCORES, _scores(len(split), num_wrong, num_epochs))
-    cost = {"train_seconds": 12.3, "samples_per_second": 412.7, "peak_memory_mib": 1180, "threads": 2}
+    cost = {"train_seconds": 12.3, "samples_per_second": 412.7, "peak_memory_mib": 1180}
     write_json(paths.COST_METRICS, cost)
+    write_json(paths.PROVENANCE_METRICS, PROVENANCE)
     write_text(paths.HISTORY_PLOT, history(num_epochs).to_csv(index=False))
 
 
@@ -158,6 +177,4 @@ def _scores(rows: int, num_wrong: int, num_epochs: int) -> dict[str, Any]:
         "trainable_parameters": 148226,
         "total_parameters": 22861442,
         "trainable_percent": 0.648,
-        "engine_used": "packed",
-        "precision_used": "fp32",
     }

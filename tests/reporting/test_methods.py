@@ -24,7 +24,7 @@ def view(method, *, max_steps="null"):
 
 
 def rows(params):
-    return dict(training(params, read_json(paths.SCORES)))
+    return dict(training(params, read_json(paths.SCORES), read_json(paths.PROVENANCE_METRICS)))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,8 @@ def test_a_budget_in_steps_is_told_and_what_an_epoch_then_is():
 def test_a_small_share_of_trained_parameters_is_not_rounded_to_none():
     scores = read_json(paths.SCORES) | {"trainable_parameters": 770, "trainable_percent": 100 * 770 / 22713986}
 
-    assert "(0.00339" in dict(training(view("head"), scores))["trained parameters"]
+    told = dict(training(view("head"), scores, read_json(paths.PROVENANCE_METRICS)))
+    assert "(0.00339" in told["trained parameters"]
 
 
 def test_a_method_that_is_none_is_refused():

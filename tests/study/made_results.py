@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.study.gather import Standing
-from stages.study.grid import Cell, StudyParams
-from stages.study.results import Result, Results, RowFacts
+from stages.study.cells import Cell, StudyParams
+from stages.study.collect import Coverage
+from stages.study.store import Result, Results, RowFacts
 
 NUM_ROWS = 400
 STUDY = StudyParams(
@@ -15,6 +15,7 @@ STUDY = StudyParams(
     methods=["lora", "tfidf"],
     contrasts=[],
     fixed_steps=1750,
+    precisions=["auto"],
     margins=[0.01, 0.02],
     targets=[0.8, 0.99],
 )
@@ -43,7 +44,6 @@ def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Resul
     steps = 0 if cell.method == "tfidf" else cell.max_steps or 5 * cell.samples // 32
     told = {
         "data": "0123.dir",
-        "code": "12e45",
         "protocol": "9a9a",
         "synthetic": False,
         "train_rows": cell.samples,
@@ -61,10 +61,20 @@ def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Resul
         "threads": 1,
         "precision_used": "bf16",
         "engine_used": "packed",
-        "machine": "a processor, 2 cores",
-        "versions": "torch 2, peft 1",
+        "device_used": "cpu",
+        "processor": "a processor",
+        "torch": "2",
+        "transformers": "5",
+        "peft": "1",
+        "scikit_learn": "1.9",
+        "commit": "c0ffee" * 6,
+        "corpus_version": 1,
+        "training_version": 1,
+        "method_version": 1,
+        "scoring_version": 1,
     }
-    return Result(cell=cell, key=cell.name, baseline="c0ffee" * 6, numbers=told | numbers, logits=logits)
+    told |= numbers
+    return Result(cell=cell, key=f"{cell.name} {told['precision_used']}", numbers=told, logits=logits)
 
 
 def a_cell(method="lora", samples=1000, seed=1, contrast="", max_steps=None) -> Cell:
@@ -79,12 +89,12 @@ def a_cell(method="lora", samples=1000, seed=1, contrast="", max_steps=None) -> 
     )
 
 
-def made_standing(accuracies, rows=None) -> Standing:
+def made_coverage(accuracies, rows=None) -> Coverage:
     """A study whose cells reach these accuracies; None: missing."""
     rows = made_rows() if rows is None else rows
     made = {cell: made_result(cell, rows, value) for cell, value in accuracies.items() if value is not None}
-    return Standing(
-        cells={cell: cell.name for cell in accuracies},
+    return Coverage(
+        cells={cell: [f"{cell.name} bf16"] for cell in accuracies},
         results=Results(rows=rows, by_key={result.key: result for result in made.values()}),
         finished={},
         stale=(),

@@ -5,7 +5,7 @@ import pytest
 from stages.foundation.errors import StudyError
 from stages.reporting.study.answer import answer, caveats
 from stages.study.analysis import CONFIDENCE_LEVEL, analyse, curve_table
-from tests.study.made_results import a_cell, made_standing, rising, with_study
+from tests.study.made_results import a_cell, made_coverage, rising, with_study
 
 SIZES = [250, 500, 1000, 2000, 4000, 8000]
 
@@ -18,7 +18,7 @@ def found():
     cells |= {a_cell(samples=250, seed=seed, contrast="fixed_steps", max_steps=1750): 0.75 for seed in (1, 2)}
     cells |= {a_cell("full", 250): None}
     study = with_study(methods=["lora", "full", "tfidf"], targets=[0.8, 0.99])
-    return analyse(made_standing(cells), study, with_sentences=False)
+    return analyse(made_coverage(cells), study, with_sentences=False)
 
 
 def told(found):
@@ -71,7 +71,7 @@ def test_as_good_as_is_said_with_a_non_inferior_verdict_alone(full, verdict):
     cells |= {a_cell("full", seed=seed): full for seed in (1, 2, 3)}
     margin = {"non-inferior": 0.2, "inconclusive": 0.01, "inferior": 0.01}[verdict]
 
-    found = analyse(made_standing(cells), with_study(methods=["lora", "full"], margins=[margin]), with_sentences=False)
+    found = analyse(made_coverage(cells), with_study(methods=["lora", "full"], margins=[margin]), with_sentences=False)
 
     (sentence,) = [one for one in answer(found) if one.startswith("LoRA less full")]
     assert verdict in sentence
@@ -83,7 +83,7 @@ def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
     cells = {a_cell("lora", size, seed): 0.8 for size in full for seed in (1, 2, 3)}
     cells |= {a_cell("full", size, seed): accuracy for size, accuracy in full.items() for seed in (1, 2, 3)}
 
-    found = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    found = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
     sentences = list(answer(found))
     claim = next(at for at, sentence in enumerate(sentences) if sentence.startswith("LoRA less full"))
@@ -97,7 +97,7 @@ def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
 def test_a_claim_at_the_only_size_has_no_others_beside_it():
     cells = {a_cell(method, seed=seed): 0.8 for method in ("lora", "full") for seed in (1, 2, 3)}
 
-    found = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    found = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
     assert not any("other sizes" in sentence for sentence in answer(found))
 
@@ -106,7 +106,7 @@ def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
     cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
     cells[a_cell("full", 8000, 3)] = None
 
-    waiting = analyse(made_standing(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    waiting = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
     text = told(waiting)
     assert "at 8,000 labels on 3 seeds, cannot be judged yet" in text
@@ -118,8 +118,10 @@ def test_the_provenance_names_versions_commit_seeds_and_hardware(found):
     facts = dict(found.provenance)
 
     assert facts["seeds"] == "1, 2, 3"
-    assert facts["versions when they were gathered"] == "torch 2, peft 1"
-    assert facts["machine on which they were gathered"] == "a processor, 2 cores"
+    assert facts["numerical versions"].startswith("corpus 1, training 1, scoring 1, lora 1 (")
+    assert facts["machine of each training"] == "a processor, 1 thread"
+    assert facts["libraries"] == "torch 2, transformers 5, peft 1, scikit-learn 1.9"
+    assert facts["commit of the code"] == "c0ffeec0ff"
     assert facts["commit of the code"] == "c0ffeec0ff"
 
 
@@ -132,7 +134,7 @@ def test_the_curve_for_dvc_has_a_row_for_each_point(found):
 
 
 def test_one_seed_and_one_size_read_well():
-    found = analyse(made_standing({a_cell(): 0.8}), with_study(), with_sentences=False)
+    found = analyse(made_coverage({a_cell(): 0.8}), with_study(), with_sentences=False)
 
     assert told(found).startswith("lora names the right class for 80")
     assert "not the luck of a training run" in next(caveats(found))
@@ -141,7 +143,7 @@ def test_one_seed_and_one_size_read_well():
 
 def test_without_a_finished_cell_there_is_nothing_to_report():
     with pytest.raises(StudyError, match="no cell of this grid is finished"):
-        analyse(made_standing({a_cell(): None}), with_study(), with_sentences=False)
+        analyse(made_coverage({a_cell(): None}), with_study(), with_sentences=False)
 
 
 def test_one_confidence_level_holds_for_all_that_is_told(found):

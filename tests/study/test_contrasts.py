@@ -1,14 +1,14 @@
 import pytest
 
 from stages.reporting.study.findings import Claim, Side
-from stages.study.contrasts import claim_of, comparisons, differences, leaks, trends
-from stages.study.table import curves_of
-from tests.study.made_results import STUDY, a_cell, made_standing, rising
+from stages.study.contrasts import claim_of, comparisons, differences, leaks, precision_differences, trends
+from stages.study.groups import curves_of
+from tests.study.made_results import STUDY, a_cell, made_coverage, made_result, made_rows, rising
 
 
 def curves(accuracies):
-    standing = made_standing(accuracies)
-    return curves_of(standing.found(), standing.results.rows, STUDY.methods)
+    coverage = made_coverage(accuracies)
+    return curves_of(coverage.found(), coverage.results.rows, STUDY.methods)
 
 
 def test_the_first_method_is_held_against_each_other_at_every_size():
@@ -142,3 +142,17 @@ def test_what_counts_as_significant_follows_the_confidence_level_of_the_study():
     strict, lax = (differences(made, 1 - level)[0] for level in (one.p_holm / 2, one.p_holm * 1.01))
     assert not strict.significant
     assert lax.significant
+
+
+def test_formats_are_compared_on_the_cells_that_have_both_and_a_cell_with_one_is_passed_over():
+    rows = made_rows()
+
+    def twins(seed, *accuracies):
+        formats = zip(("bf16", "fp32"), accuracies, strict=False)
+        return [made_result(a_cell(seed=seed), rows, value, precision_used=name) for name, value in formats]
+
+    (found,) = precision_differences([twins(1, 0.8, 0.8), twins(2, 0.8, 0.7), twins(3, 0.8), []], rows, 0.95)
+
+    assert (found.curve, found.samples, found.first, found.second, found.num_seeds) == ("lora", 1000, "bf16", "fp32", 2)
+    assert found.difference.value == pytest.approx(0.05, abs=0.005)
+    assert found.reclassified == pytest.approx(0.05, abs=0.005)

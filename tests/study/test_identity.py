@@ -2,8 +2,30 @@ import copy
 
 import pytest
 
-from stages.study.identity import identity_of_lock
+from stages.foundation import versions
+from stages.study.cells import VARIED
+from stages.study.identity import Computation, Identity, identity_of_experiment, versions_of
 
+TRAIN = {
+    "seed": 42,
+    "model": "minilm",
+    "method": "lora",
+    "train.epochs": 5,
+    "train.max_steps": None,
+    "train.batch_size": 32,
+    "train.weight_decay": 0.0,
+    "train.precision": "auto",
+    "train.engine": "auto",
+    "train.device": "auto",
+    "train.checkpoint_seconds": 60,
+    "train.lora": {"learning_rate": 5e-4, "target_modules": ["query", "value"]},
+    "train.full": {"learning_rate": 5e-5},
+    "train.tfidf": {"max_ngram": 2},
+    "train.base_models": {
+        "minilm": {"source": "package", "pin": "53aa"},
+        "bert-base-uncased": {"source": "hub", "pin": "86b5"},
+    },
+}
 LOCK = {
     "stages": {
         "prepare": {
@@ -12,32 +34,53 @@ LOCK = {
                 {"path": "data/sources/mine", "md5": "d1.dir"},
                 {"path": "stages/corpus", "md5": "c1.dir"},
             ],
-            "params": {"params.yaml": {"dataset": "mine", "prepare.split_seed": 13}},
+            "params": {"params.yaml": {"dataset": "mine", "prepare.split_seed": 13, "prepare.partition": "grouped"}},
         },
         "subsample": {
             "cmd": "python -m stages.subsample",
             "deps": [{"path": "data/prepared", "md5": "p1.dir"}, {"path": "stages/corpus", "md5": "c1.dir"}],
-            "params": {"params.yaml": {"samples": 1000}},
+            "params": {"params.yaml": {"samples": 1000, "seed": 42, "subsample.class_ratio": "balanced"}},
         },
         "train": {
             "cmd": "python -m stages.train",
             "deps": [{"path": "stages/engine", "md5": "e1.dir"}],
-            "params": {"params.yaml": {"train.lora.learning_rate": 5e-4, "train.max_steps": None}},
+            "params": {"params.yaml": TRAIN},
         },
         "evaluate": {
             "cmd": "python -m stages.evaluate",
             "deps": [{"path": "stages/scoring", "md5": "s1.dir"}],
-            "params": {"params.yaml": {"evaluate.batch_size": 128}},
+            "params": {"params.yaml": {"evaluate.device": "auto", "evaluate.confidence_level": 0.95}},
         },
         "report": {"cmd": "python -m stages.report", "deps": [{"path": "stages/reporting", "md5": "r1.dir"}]},
     }
 }
+METRICS = {
+    "precision_used": "bf16",
+    "engine_used": "packed",
+    "device_used": "cpu",
+    "corpus_version": 1,
+    "training_version": 1,
+    "method_version": 1,
+    "scoring_version": 1,
+}
 
 
-def changed(stage, change):
+def identity(lock=None, **metrics) -> Identity:
+    found = identity_of_experiment(lock or LOCK, METRICS | metrics)
+    assert found is not None
+    return found
+
+
+def changed(stage, change, **metrics):
     lock = copy.deepcopy(LOCK)
     change(lock["stages"][stage])
-    return identity_of_lock(lock)
+    return identity(lock, **metrics)
+
+
+def with_params(stage="train", **values):
+    """The lock with other params; dots are written as two underscores."""
+    values = {name.replace("__", "."): value for name, value in values.items()}
+    return changed(stage, lambda entry: entry["params"]["params.yaml"].update(values))
 
 
 def test_the_same_lock_is_the_same_cell_whatever_the_order_in_it():
@@ -45,34 +88,91 @@ def test_the_same_lock_is_the_same_cell_whatever_the_order_in_it():
     turned["stages"] = dict(reversed(turned["stages"].items()))
     turned["stages"]["prepare"]["deps"].reverse()
 
-    assert identity_of_lock(turned) == identity_of_lock(LOCK)
-    assert identity_of_lock(turned).key == identity_of_lock(LOCK).key
+    assert identity(turned) == identity()
+    assert identity(turned).key == identity().key
 
 
 @pytest.mark.parametrize(
-    ("stage", "change", "differs"),
+    ("other", "differs"),
     [
-        ("prepare", lambda entry: entry["deps"][0].update(md5="d2.dir"), "data"),
-        ("prepare", lambda entry: entry["deps"][1].update(md5="c2.dir"), "code"),
-        ("train", lambda entry: entry.update(cmd="python -m stages.other"), "code"),
-        ("train", lambda entry: entry["params"]["params.yaml"].update({"train.max_steps": 9}), "params"),
-        ("subsample", lambda entry: entry["params"]["params.yaml"].update(samples=8000), "params"),
-        ("evaluate", lambda entry: entry["deps"][0].update(md5="s2.dir"), "code"),
+        (lambda: changed("prepare", lambda entry: entry["deps"][0].update(md5="d2.dir")), "other data"),
+        (lambda: with_params(train__epochs=9), "other params (train.epochs)"),
+        (lambda: with_params(train__max_steps=9), "other params (train.max_steps)"),
+        (lambda: with_params(train__lora={"learning_rate": 1e-3}), "other params (train.lora.learning_rate, "),
+        (lambda: with_params("subsample", samples=8000), "other params (samples)"),
+        (lambda: with_params("prepare", prepare__split_seed=14), "other params (prepare.split_seed)"),
+        (lambda: with_params(train__base_models={"minilm": {"pin": "other"}}), "train.base_models.minilm.pin"),
+        (lambda: identity(precision_used="fp32"), "fp32 not bf16"),
+        (lambda: identity(engine_used="plain"), "plain not packed"),
+        (lambda: identity(device_used="cuda"), "cuda not cpu"),
+        (lambda: identity(corpus_version=2), "numerical version corpus 2 not 1"),
+        (lambda: identity(training_version=2), "numerical version training 2 not 1"),
+        (lambda: identity(method_version=2), "numerical version lora 2 not 1"),
+        (lambda: identity(scoring_version=2), "numerical version scoring 2 not 1"),
     ],
 )
-def test_other_data_params_or_code_is_another_cell_and_says_which(stage, change, differs):
-    other = changed(stage, change)
-
-    assert other.key != identity_of_lock(LOCK).key
-    assert other.differences(identity_of_lock(LOCK)) == differs
+def test_what_decides_the_numbers_makes_another_cell_and_says_so(other, differs):
+    assert other().key != identity().key
+    assert differs in other().differences(identity())
 
 
-def test_how_an_experiment_is_drawn_makes_no_other_cell():
-    assert changed("report", lambda entry: entry["deps"][0].update(md5="r2.dir")) == identity_of_lock(LOCK)
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: changed("train", lambda entry: entry["deps"][0].update(md5="e2.dir")),
+        lambda: changed("prepare", lambda entry: entry["deps"][1].update(md5="c2.dir")),
+        lambda: changed("evaluate", lambda entry: entry["deps"][0].update(md5="s2.dir")),
+        lambda: changed("train", lambda entry: entry.update(cmd="python -m stages.training")),
+        lambda: changed("report", lambda entry: entry["deps"][0].update(md5="r2.dir")),
+        lambda: with_params("prepare", dataset="another name for the same data"),
+        lambda: with_params("evaluate", evaluate__confidence_level=0.9),
+        lambda: with_params(train__checkpoint_seconds=5),
+        lambda: with_params(train__tfidf={"max_ngram": 3}),
+        lambda: with_params(train__full={"learning_rate": 1.0}),
+        lambda: with_params(train__weight_decay=0),
+        lambda: with_params(train__base_models=TRAIN["train.base_models"] | {"mine": {"pin": "x"}}),
+        lambda: with_params(train__precision="bf16", train__engine="packed", train__device="cpu"),
+        lambda: with_params(train__a_param_of_tomorrow=None),
+    ],
+)
+def test_code_and_what_another_method_reads_make_no_other_cell(other):
+    assert other() == identity()
+    assert other().key == identity().key
+
+
+def test_a_method_without_a_model_or_steps_reads_neither():
+    lock = copy.deepcopy(LOCK)
+    lock["stages"]["train"]["params"]["params.yaml"]["method"] = "tfidf"
+    told = {"precision_used": "fp64", "engine_used": "scikit-learn"}
+    tfidf = identity(lock, **told, training_version=None)
+    lock["stages"]["train"]["params"]["params.yaml"] |= {
+        "model": "other",
+        "train.epochs": 9,
+        "train.lora": {"rank": 64},
+    }
+
+    assert identity(lock, **told, training_version=None) == tfidf
+    assert tfidf.versions == {"corpus": 1, "tfidf": 1, "scoring": 1}
+
+
+def test_the_protocol_is_what_cells_of_one_method_share():
+    shared = identity().protocol
+
+    assert with_params("subsample", samples=8000).protocol == shared
+    assert with_params("prepare", prepare__partition="random").protocol == shared
+    assert with_params(train__epochs=9).protocol != shared
+    assert {"samples", "prepare.partition", "train.max_steps"} <= set(VARIED)
+
+
+def test_what_was_made_before_versions_were_recorded_is_no_cell_of_today():
+    old = identity(corpus_version=None, training_version=None, method_version=None, scoring_version=None)
+
+    assert old.versions == {}
+    assert "made before numerical versions were recorded" in old.differences(identity())
 
 
 def test_what_lies_between_the_stages_makes_no_other_cell():
-    """It follows from data, params and code."""
+    """It follows from data, params and versions."""
 
     def prepared(md5):
         lock = copy.deepcopy(LOCK)
@@ -80,7 +180,7 @@ def test_what_lies_between_the_stages_makes_no_other_cell():
         lock["stages"]["subsample"]["deps"][0]["md5"] = md5
         return lock
 
-    assert identity_of_lock(prepared("p2.dir")) == identity_of_lock(LOCK)
+    assert identity(prepared("p2.dir")) == identity()
 
 
 def test_stages_that_were_not_run_on_each_others_outputs_are_no_experiment():
@@ -89,9 +189,9 @@ def test_stages_that_were_not_run_on_each_others_outputs_are_no_experiment():
     lock["stages"]["train"]["outs"] = [{"path": "data/model", "md5": "m2.dir"}]
     lock["stages"]["evaluate"]["deps"].append({"path": "data/model", "md5": "m1.dir"})
 
-    assert identity_of_lock(lock) is None
+    assert identity_of_experiment(lock, METRICS) is None
     lock["stages"]["evaluate"]["deps"][-1]["md5"] = "m2.dir"
-    assert identity_of_lock(lock) == identity_of_lock(LOCK)
+    assert identity(lock) == identity()
 
 
 @pytest.mark.parametrize("stage", ["prepare", "subsample", "train", "evaluate"])
@@ -99,5 +199,27 @@ def test_an_experiment_without_one_of_its_stages_is_none(stage):
     lock = copy.deepcopy(LOCK)
     del lock["stages"][stage]
 
-    assert identity_of_lock(lock) is None
-    assert identity_of_lock({}) is None
+    assert identity_of_experiment(lock, METRICS) is None
+    assert identity_of_experiment({}, {}) is None
+
+
+def test_versions_are_those_of_the_rooms_that_a_method_goes_through():
+    assert versions_of("lora") == {
+        "corpus": versions.CORPUS,
+        "training": versions.TRAINING,
+        "lora": 1,
+        "scoring": versions.SCORING,
+    }
+    assert "training" not in versions_of("tfidf")
+
+
+def test_a_computation_is_passed_on_in_full_where_there_is_a_choice():
+    chosen = Computation(precision="bf16", engine="packed", device="cpu").overrides()
+
+    assert chosen == {
+        "train.precision": "bf16",
+        "train.engine": "packed",
+        "train.device": "cpu",
+        "evaluate.device": "cpu",
+    }
+    assert Computation(precision="fp64", engine="scikit-learn", device="cpu").overrides() == {}

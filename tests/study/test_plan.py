@@ -1,18 +1,22 @@
 from dataclasses import replace
 
-from stages.study.plan import say_plan
-from tests.study.made_results import STUDY, a_cell, made_standing, rising
+import pytest
+
+from stages.study.plan import SECONDS_BESIDE_TRAINING, duration, forecast, say_plan
+from tests.study.made_results import STUDY, a_cell, made_coverage, made_result, made_rows, rising
+
+ROWS = made_rows(10)
 
 
-def said(standing, capsys, jobs=1):
-    say_plan(standing, STUDY, jobs=jobs)
+def said(coverage, capsys, jobs=1):
+    say_plan(coverage, STUDY, jobs=jobs)
     return capsys.readouterr().out
 
 
 def test_the_grid_is_shown_with_what_is_done_and_what_is_missing(capsys):
     cells = {a_cell(samples=250): 0.7, a_cell(samples=8000): None, a_cell("tfidf", 250): None}
 
-    lines = said(made_standing(cells), capsys).splitlines()
+    lines = said(made_coverage(cells), capsys).splitlines()
 
     assert lines[0] == "3 cells: 1 finished, 2 missing"
     assert [line.split() for line in lines[2:5]] == [
@@ -25,15 +29,15 @@ def test_the_grid_is_shown_with_what_is_done_and_what_is_missing(capsys):
 def test_time_and_disk_are_forecast_from_finished_cells_and_an_unknown_method_is_named(capsys):
     cells = {a_cell(samples=8000): 0.7, a_cell(samples=8000, seed=2): None, a_cell("full", 250): None}
 
-    text = said(made_standing(cells), capsys, jobs=2)
+    text = said(made_coverage(cells), capsys, jobs=2)
 
     assert "forecast for 1 of them: 48 s with 2 at a time, 1 MiB in DVC's cache" in text
     assert "no forecast for full: no cell of it is finished" in text
 
 
 def test_power_is_told_before_the_comparison_and_measured_once_there_is_one(capsys):
-    before = said(made_standing({a_cell(): 0.7}), capsys)
-    after = said(made_standing(rising("lora", [250]) | rising("full", [250])), capsys)
+    before = said(made_coverage({a_cell(): 0.7}), capsys)
+    after = said(made_coverage(rising("lora", [250]) | rising("full", [250])), capsys)
 
     assert "power, with 400 test rows" in before
     assert "(assumed: 3 to 7 % are usual of two good classifiers)" in before
@@ -43,12 +47,59 @@ def test_power_is_told_before_the_comparison_and_measured_once_there_is_one(caps
 
 
 def test_without_any_experiment_the_power_waits_for_the_number_of_test_rows(capsys):
-    standing = replace(made_standing({a_cell(): None}), num_test_rows=None)
+    coverage = replace(made_coverage({a_cell(): None}), num_test_rows=None)
 
-    assert "power: the number of test rows is known once one cell is finished" in said(standing, capsys)
+    assert "power: the number of test rows is known once one cell is finished" in said(coverage, capsys)
 
 
 def test_stale_experiments_are_named_with_what_differs(capsys):
-    standing = replace(made_standing({a_cell(): None}), stale=("n1000 (abc1234): other code",))
+    coverage = replace(made_coverage({a_cell(): None}), stale=("n1000 (abc1234): other code",))
 
-    assert "stale, left out: n1000 (abc1234): other code" in said(standing, capsys)
+    assert "stale, left out: n1000 (abc1234): other code" in said(coverage, capsys)
+
+
+def finished(**numbers):
+    return made_result(a_cell(samples=numbers["train_rows"]), ROWS, 0.7, **numbers)
+
+
+def test_the_nearest_finished_size_of_the_method_tells_the_seconds_of_a_row():
+    done = [finished(train_rows=1000, train_seconds=10.0), finished(train_rows=8000, train_seconds=40.0)]
+
+    ahead = forecast([a_cell(samples=500), a_cell(samples=16000)], done)
+
+    assert ahead.seconds == {
+        a_cell(samples=500): SECONDS_BESIDE_TRAINING + 5.0,
+        a_cell(samples=16000): SECONDS_BESIDE_TRAINING + 80.0,
+    }
+    assert ahead.total_seconds == 2 * SECONDS_BESIDE_TRAINING + 85
+    assert ahead.disk_bytes == 2 * 2**20
+    assert ahead.unknown == []
+
+
+def test_a_method_that_was_never_measured_gets_no_forecast():
+    ahead = forecast([a_cell("full"), a_cell("lora", seed=2)], [finished(train_rows=1000)])
+
+    assert ahead.unknown == ["full"]
+    assert list(ahead.seconds) == [a_cell("lora", seed=2)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (12000, "3 h 20 min")]
+)
+def test_durations_read_as_people_say_them(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_cell_of_fixed_steps_takes_as_long_as_its_steps():
+    ahead = forecast(
+        [a_cell(samples=250, contrast="fixed_steps", max_steps=1750)],
+        [finished(train_rows=1000, train_seconds=16.0, steps=160)],
+    )
+
+    assert list(ahead.seconds.values()) == [pytest.approx(SECONDS_BESIDE_TRAINING + 175.0)]
+
+
+def test_another_models_speed_tells_nothing():
+    other = replace(a_cell(), model="bert-base-uncased")
+
+    assert forecast([other], [finished(train_rows=1000)]).unknown == ["lora"]

@@ -17,7 +17,7 @@ stages:
   train:
     cmd: t
     deps: []
-    params: {params.yaml: {train.lora.learning_rate: 0.0005}}
+    params: {params.yaml: {method: lora, model: minilm, train.lora: {learning_rate: 0.0005}}}
     outs: [{path: data/model, hash: md5, md5: ab12cd, size: 30}]
   evaluate: {cmd: e, deps: [], outs: [{path: data/predictions, hash: md5, md5: cd34ef.dir, size: 12}]}
 """

@@ -1,13 +1,13 @@
 import numpy as np
 
+from stages.study.groups import curves_of
 from stages.study.slices import MISTAKES, mistakes, slices
-from stages.study.table import curves_of
-from tests.study.made_results import STUDY, a_cell, made_rows, made_standing
+from tests.study.made_results import STUDY, a_cell, made_coverage, made_rows
 
 
 def a_group(accuracies=(0.6, 0.7, 0.8)):
-    standing = made_standing({a_cell(seed=seed): value for seed, value in enumerate(accuracies)})
-    return curves_of(standing.found(), standing.results.rows, STUDY.methods)["lora"][1000]
+    coverage = made_coverage({a_cell(seed=seed): value for seed, value in enumerate(accuracies)})
+    return curves_of(coverage.found(), coverage.results.rows, STUDY.methods)["lora"][1000]
 
 
 def test_lengths_negation_and_classes_each_part_all_rows():

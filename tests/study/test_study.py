@@ -50,6 +50,35 @@ def run_git(folder, *words):
     subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
+def a_cell_outlives_the_code_and_not_its_version(project):
+    # A recorded cell is run again, not taken from the cache, and leaves no experiment behind.
+    listed = subprocess.run(["dvc", "exp", "list", "-A"], cwd=project, check=True, capture_output=True).stdout
+    verified = study(project, "verify", "--sizes", "20", "--seeds", "1", "--cells", "9")
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.splitlines()[0] == "1 of 1 recorded cells, drawn with seed 1, run again:"
+    assert "mine-minilm-tfidf-n20-s1 (" in verified.stdout
+    assert verified.stdout.endswith("largest difference: the same bit for bit\n")
+    again = subprocess.run(["dvc", "exp", "list", "-A"], cwd=project, check=True, capture_output=True).stdout
+    assert again == listed
+
+    # Code that computes the same numbers leaves every cell as it is.
+    with (project / "stages/train.py").open("a") as file:
+        file.write("# a remark\n")
+    same = study(project, "plan", "--seeds", "1")
+    assert same.stdout.startswith("2 cells: 2 finished, 0 missing\n")
+    refused = study(project, "run")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("study: the workspace differs from the last commit (M stages/train.py)")
+
+    # A version that computes others: what was measured with the old one no longer counts, and is named.
+    versions = project / "stages/foundation/versions.py"
+    versions.write_text(versions.read_text().replace("CORPUS = 1", "CORPUS = 2"))
+    later = study(project, "plan", "--seeds", "1")
+    assert later.stdout.startswith("2 cells: 0 finished, 2 missing\n")
+    assert "stale, left out: mine-by-hand (" in later.stdout
+    assert "): numerical version corpus 1 not 2" in later.stdout
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, repository):
     folder = tmp_path_factory.mktemp("project")
@@ -120,27 +149,19 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     assert "2 cells of the grid are missing" not in rebuilt.stdout
     assert (project / "plots/study.html").exists()
     run_git(project, "checkout", "--", "data/sources/mine")
-
-    # Another version of the code: what was measured with the old one no longer counts, and is named.
-    with (project / "stages/train.py").open("a") as file:
-        file.write("# another version\n")
-    later = study(project, "plan", "--seeds", "1")
-    assert later.stdout.startswith("2 cells: 0 finished, 2 missing\n")
-    assert "stale, left out: mine-by-hand (" in later.stdout
-    assert "): other code" in later.stdout
-    refused = study(project, "run")
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("study: the workspace differs from the last commit (M stages/train.py)")
+    a_cell_outlives_the_code_and_not_its_version(project)
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["plan", "--sizes", "many"], "'many' is no whole number"),
-        (["plan", "--methods", "lora,magic"], "'magic' is none of lora, full, head, tfidf"),
+        (["plan", "--methods", "lora,magic"], "'magic' is none of full, head, lora, tfidf"),
         (["plan", "--contrasts", "night"], "'night' is none of fixed_steps, random"),
         (["think"], "invalid choice: 'think'"),
-        (["run", "--jobs", "0"], "'0' is no number of experiments"),
+        (["run", "--jobs", "0"], "'0' is no number from 1 on"),
+        (["verify", "--cells", "none"], "'none' is no number from 1 on"),
+        (["plan", "--precisions", "fp8"], "'fp8' is none of bf16, fp32"),
         (["report", "--recorded", "--sizes", "8"], "--recorded shows every recorded cell; leave out --sizes"),
         (["report", "--seeds", "9"], "no cell of this grid is finished"),
     ],
@@ -161,7 +182,7 @@ def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(repository / name, tmp_path / name)
 
-    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded")
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", "--precisions", "bf16,fp32")
 
     assert done.returncode == 0, done.stderr
     made, committed = (table_of((folder / "plots/study.md").read_text()) for folder in (tmp_path, repository))

@@ -77,6 +77,7 @@ def record_training(
     model: PreTrainedModel,
     *,
     method: str,
+    method_version: int,
     label_names: tuple[str, ...],
     trainable_parameters: int,
     total_parameters: int,
@@ -84,6 +85,7 @@ def record_training(
     """What `load_encoder` and the forward pass need to make the same classifier again, and what was counted."""
     return Record(
         method=method,
+        method_version=method_version,
         label_names=list(label_names),
         trainable_parameters=trainable_parameters,
         total_parameters=total_parameters,

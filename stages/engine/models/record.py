@@ -28,6 +28,7 @@ class Record:
     """Plain values, the same on every machine: what is needed to build the same classifier again."""
 
     method: str  # a name in `stages.methods`
+    method_version: int  # of its numbers
     label_names: list[str]
     trainable_parameters: int
     total_parameters: int  # with LoRA: base model, adapter, and the head twice, since PEFT keeps the untrained one

@@ -19,6 +19,11 @@ class DropoutMasks:
         self._numbers = np.random.Generator(np.random.SFC64(seed))  # on the CPU
         self._generator = torch.Generator(device).manual_seed(seed)  # elsewhere
 
+    @property
+    def generators(self) -> tuple[np.random.Generator, torch.Generator]:
+        """What the masks are drawn from."""
+        return self._numbers, self._generator
+
     def draw(self, shape: tuple[int, ...], probability: float, dtype: torch.dtype) -> Tensor | None:
         """What to multiply with: 0 with this probability, else 1 / (1 - probability); None where nothing is dropped."""
         dropped = min(round(probability * STEPS), STEPS - 1)

@@ -26,6 +26,7 @@ class Outputs:
     subset: Numbers  # overlaps with the rows trained on
     scores: Numbers
     cost: Numbers  # seconds, throughput, memory: never the same twice
+    provenance: Numbers  # number format and engine, machine, libraries, commit
     history: pd.DataFrame  # a row per epoch: epoch, {train,val}_{loss,accuracy}, learning_rate
     test: Split  # N rows
     predicted: NDArray[np.int64]  # (N,) class index
@@ -48,6 +49,7 @@ def read_outputs() -> Outputs:
         subset=read_json(paths.SUBSET_METRICS),
         scores=read_json(paths.SCORES),
         cost=read_json(paths.COST_METRICS),
+        provenance=read_json(paths.PROVENANCE_METRICS),
         history=pd.read_csv(_present(paths.HISTORY_PLOT)),
         test=test,
         predicted=predictions["predicted"].to_numpy(np.int64),

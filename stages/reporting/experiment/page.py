@@ -20,6 +20,7 @@ OVERLAP_NOTE = (
     "Equal: the same text is a training text. Part of: it is a contiguous run of words of a training text. "
     "Contains: a training text of three words or more is a run of its words."
 )
+LIBRARIES = {"torch": "torch", "transformers": "transformers", "peft": "peft", "scikit_learn": "scikit-learn"}
 COST_NOTE = "Time and memory belong to this one run on this one machine; the scores above repeat."
 SPLITS = {"val": "validation", "test": "test"}
 CLEANING = {
@@ -61,7 +62,7 @@ def experiment_document(
             Section("Curves", _curves(params, outputs)),
             Section("Confusion matrix", (_confusion(confusion),)),
             Section("The surest mistakes", _mistakes(mistakes, num_wrong=int(confusion.sum() - np.trace(confusion)))),
-            Section("Cost", (_cost(outputs.cost), Prose(COST_NOTE, "note"))),
+            Section("Cost", (_cost(outputs), Prose(COST_NOTE, "note"))),
         ),
     )
 
@@ -130,7 +131,7 @@ def _run(params: ReportView, outputs: Outputs) -> Table:
         ("training rows", f"{num_rows}, {params.subsample.class_ratio} over the classes"),
         ("seed", str(params.seed)),
     ]
-    return Table((), (*rows, *(tuple(row) for row in training(params, outputs.scores))))
+    return Table((), (*rows, *(tuple(row) for row in training(params, outputs.scores, outputs.provenance))))
 
 
 def _overlap_result(outputs: Outputs) -> str:
@@ -202,14 +203,18 @@ def _mistakes(mistakes: Sequence[Mistake], *, num_wrong: int) -> tuple[Block, ..
     return (Prose(lead, "lead"), Quotes(tuple((mistake.sentence, mistake_in_words(mistake)) for mistake in mistakes)))
 
 
-def _cost(cost: Numbers) -> Table:
-    """Seconds, throughput and memory."""
+def _cost(outputs: Outputs) -> Table:
+    """Seconds, throughput and memory, and where they were taken."""
+    cost, told = outputs.cost, outputs.provenance
     seconds = cost["train_seconds"]  # rounded to tenths
+    libraries = ", ".join(f"{name} {told[key]}" for key, name in LIBRARIES.items())
     rows = (
         ("training", f"{decimal(seconds, 1)} s" if seconds else "less than 0.1 s"),
         ("throughput", f"{count(round(cost['samples_per_second']))} samples/s"),
         ("peak memory", f"{count(round(cost['peak_memory_mib']))} MiB"),
-        ("threads", count(cost["threads"])),
+        ("machine", f"{told['processor']}, {count(told['cores'])} cores, {count(told['threads'])} threads"),
+        ("libraries", libraries),
+        ("commit of the code", told["commit"] or "none: Git knows nothing of it"),
     )
     return Table((), rows)
 

@@ -63,6 +63,11 @@ def caveats(findings: Findings) -> Iterator[str]:
             "data is too little training."
         )
         yield "Learning rates were set once for each method, not tuned for each size; test chose nothing."
+    if findings.pooled_precisions:
+        yield (
+            f"Cells in {listed(findings.pooled_precisions)} are pooled, which is a part of the spread between seeds; "
+            "what the format alone does stands under “How it was made”."
+        )
     yield "Intervals stand for one comparison each; p is corrected for all of its family, so that the two may disagree."
 
 

@@ -9,12 +9,14 @@ from stages.reporting.numbers import (
     count,
     decimal,
     level,
+    listed,
     percent,
     points,
     seconds,
     seeds,
     shortened,
     signed,
+    signed_interval,
     unbroken,
     with_interval,
 )
@@ -354,13 +356,35 @@ def _leak_sentence(each: Leak) -> str:
 def provenance(findings: Findings) -> Section:
     """Versions, commit, seeds, hardware; what is not finished and what was left out."""
     blocks: list[Block] = [Table((), findings.provenance)] if findings.provenance else []
+    blocks += _precisions(findings)
     if findings.missing:
         told = f"Not finished, of the grid: {count(len(findings.missing))}."
         blocks += [Prose(told, "lead"), Bullets(shortened(findings.missing))]
     if findings.stale:
         number = count(len(findings.stale))
-        told = f"Left out, for another version of the code, other params or other data: {number}."
+        told = f"Left out, for other data, params, numerical versions or number formats: {number}."
         blocks += [Prose(told, "lead"), Bullets(shortened(findings.stale))]
     if not findings.missing:
         blocks.append(Prose("Every cell of the grid is finished."))
     return Section("How it was made", tuple(blocks))
+
+
+def _precisions(findings: Findings) -> list[Block]:
+    """How much the pooled number formats differ, where cells were computed in several."""
+    if not findings.pooled_precisions:
+        return []
+    pooled = listed(findings.pooled_precisions)
+    if not findings.precisions:
+        return [Prose(f"Cells in {pooled} are pooled; none was computed in both, so what that does is not measured.")]
+    head = ("cells in both formats", f"points [{level(findings.confidence_level)}]", "rows classed otherwise", "seeds")
+    rows = tuple(
+        (
+            unbroken(f"{each.curve}, {count(each.samples)}: {each.first} less {each.second}"),
+            signed_interval(each.difference),
+            percent(each.reclassified),
+            str(each.num_seeds),
+        )
+        for each in findings.precisions
+    )
+    told = f"Cells in {pooled} are pooled. What the format alone does, from cells that were computed in both:"
+    return [Prose(told, "lead"), Table(head, rows)]

@@ -121,6 +121,19 @@ class Leak:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PrecisionDifference:
+    """The same cells in two number formats, the first minus the second."""
+
+    curve: str
+    samples: int  # training rows
+    first: str  # bf16, fp32
+    second: str
+    num_seeds: int
+    difference: Interval  # of accuracy, fraction
+    reclassified: float  # share of the test rows that the two give different classes, mean over the seeds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LabelsToTarget:
     """What an accuracy costs in labels."""
 
@@ -150,6 +163,8 @@ class Findings:
     slices: tuple[Slice, ...]
     mistakes: tuple[Mistake, ...]  # of the first curve at its largest size
     leaks: tuple[Leak, ...]
+    pooled_precisions: tuple[str, ...]  # number formats that stand side by side; empty: there is one
+    precisions: tuple[PrecisionDifference, ...]  # from the cells that were computed in several
     provenance: tuple[tuple[str, str], ...]  # what, how
     missing: tuple[str, ...]  # cells of the grid that are not finished, by name
     stale: tuple[str, ...]  # experiments of another code version, params or data, which are left out

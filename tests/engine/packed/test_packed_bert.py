@@ -7,6 +7,7 @@ from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy, linear
 from transformers import BertConfig, BertForSequenceClassification
 
+from stages.engine.packed import operators
 from stages.engine.packed.attention import AttentionShape, attend
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.packed.packed_bert import PackedBert
@@ -326,3 +327,36 @@ def test_dropout_leaves_the_logits_near_the_undropped_ones_on_average(targets):
 
     assert draws.std(dim=0).min() > 0.01
     assert ((draws.mean(dim=0) - undropped).abs() < draws.std(dim=0) / 2).all()
+
+
+def step(model, batch):
+    """Logits, and the gradient of every weight that is trained."""
+    logits = PackedBert(model, torch.float32).logits(batch, None)
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    loss = cross_entropy(logits, torch.arange(len(logits)) % 3)
+    return logits, dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
+
+
+def test_public_operators_take_the_same_step_as_private_ones(monkeypatch):
+    model, batch = tiny_bert(("query", "value")), pack(texts_of(MIXED), np.arange(len(MIXED)))
+    logits, gradients = step(model, batch)
+    monkeypatch.setattr(operators, "_cpu_linear", lambda _: operators._public_linear("asked for"))
+    monkeypatch.setattr(operators, "_softmax_backward", lambda: operators.public_softmax_gradient)
+    public_logits, public_gradients = step(model, batch)
+
+    torch.testing.assert_close(public_logits, logits, **FP32)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(public_gradients[name], gradient, **FP32)
+
+
+@pytest.mark.parametrize("name", ["encoder.layer.1.output.LayerNorm.bias", "encoder.layer.2.intermediate.dense.weight"])
+def test_a_pass_whose_base_weights_changed_says_so_and_a_new_one_sees_them(name):
+    model, batch = tiny_bert(("query", "value")), pack(texts_of((7, 9)), np.arange(2))
+    stale = PackedBert(model, torch.float32)
+    before = stale.logits(batch, None)
+    with torch.no_grad():
+        model.bert.get_parameter(name).mul_(1.5)
+
+    with pytest.raises(RuntimeError, match="prepare its pass anew"):
+        stale.logits(batch, None)
+    assert not torch.allclose(PackedBert(model, torch.float32).logits(batch, None), before)

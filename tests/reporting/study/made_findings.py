@@ -15,6 +15,7 @@ from stages.reporting.study.findings import (
     LabelsToTarget,
     Leak,
     Point,
+    PrecisionDifference,
     Side,
     Slice,
     Trend,
@@ -287,6 +288,18 @@ def study() -> Findings:
         slices=slices(),
         mistakes=mistakes(),
         leaks=leaks(),
+        pooled_precisions=("bf16", "fp32"),
+        precisions=(
+            PrecisionDifference(
+                curve="lora",
+                samples=1000,
+                first="bf16",
+                second="fp32",
+                num_seeds=3,
+                difference=interval(0.004, 0.012),
+                reclassified=0.052,
+            ),
+        ),
         provenance=(
             ("data set", "sst2-files, 67,349 rows read, 57,368 in the largest balanced subset"),
             ("model", "minilm, sentence-transformers/all-MiniLM-L6-v2@c9745ed1d9f207416be6d2e6f8de32d1f16199bf"),

@@ -87,3 +87,17 @@ def test_the_gain_of_more_steps_is_the_paired_difference_of_the_same_cells():
     found = study()
     unpaired = replace(found, differences=tuple(each for each in found.differences if each.family != "contrasts"))
     assert re.search(rf"8,000 83\.5 % \[[^]]*\] 1,082 84\.1 % \[[^]]*\] 1,750 {NONE}", said(unpaired))
+
+
+def test_what_number_formats_differ_by_stands_beside_what_they_were_pooled_for():
+    text = said(study())
+
+    assert "What the format alone does, from cells that were computed in both:" in text
+    assert "lora, 1,000: bf16 less fp32" in text
+    assert "+0.4 [\N{MINUS SIGN}0.8, +1.6]" in text
+    assert "5.2 %" in text
+
+
+def test_formats_that_were_never_compared_are_said_to_be_so_and_one_alone_is_not_talked_about():
+    assert "none was computed in both, so what that does is not measured" in said(replace(study(), precisions=()))
+    assert "pooled" not in said(replace(study(), pooled_precisions=(), precisions=()))

@@ -4,21 +4,19 @@ import resource
 import sys
 from pathlib import Path
 
-import torch
-
-from stages.engine.history import Fit
+from stages.engine.training.history import Fit
 from stages.foundation.files import write_json
 
 
 def write_cost(path: Path, fit: Fit) -> None:
-    """Write seconds, throughput and memory of this process."""
+    """Write seconds and throughput of all parts of a training that was resumed, and the memory of the last."""
     write_json(
         path,
         {
             "train_seconds": round(fit.train_seconds, 1),
             "samples_per_second": round(fit.samples_per_second, 1),
             "peak_memory_mib": round(peak_memory_mib()),
-            "threads": torch.get_num_threads(),
+            "resumed": fit.resumed,
         },
     )
 

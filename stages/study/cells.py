@@ -6,12 +6,11 @@ from itertools import product
 from typing import Literal
 
 from stages.foundation.errors import check_param
+from stages.methods import METHODS
 
 Contrast = Literal["", "fixed_steps", "random"]
-Method = Literal["lora", "full", "head", "tfidf"]
 # The keys of params.yaml that a cell sets; all others are the study's own.
 VARIED = ("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.max_steps")
-TRAINED_BY_STEPS = ("lora", "full", "head")  # tfidf has no steps to hold fixed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,17 +19,22 @@ class StudyParams:
 
     sizes: list[int]  # training rows
     seeds: list[int]
-    methods: list[Method]
+    methods: list[str]
     contrasts: list[Literal["fixed_steps", "random"]]  # each method again under another protocol
     fixed_steps: int  # train.max_steps of the contrast
+    precisions: list[Literal["auto", "bf16", "fp32"]]  # whose cells count; in the first are missing ones made
     margins: list[float]  # accuracy, fraction; the first is the one that counts
     targets: list[float]  # accuracy, fraction
 
     def __post_init__(self) -> None:
-        for name in ("sizes", "seeds", "methods", "margins", "targets"):
+        for name in ("sizes", "seeds", "methods", "precisions", "margins", "targets"):
             values = getattr(self, name)
             check_param(values, f"study.{name} is empty")
             check_param(len(set(values)) == len(values), f"study.{name} names one value twice: {values}")
+        for method in self.methods:
+            check_param(method in METHODS, f"study.methods must name {' or '.join(METHODS)}, got {method!r}")
+        alone = "auto" not in self.precisions or len(self.precisions) == 1
+        check_param(alone, f"study.precisions must be [auto] or name each, got {self.precisions}")
         check_param(min(self.sizes) >= 1, f"study.sizes must be 1 or more, got {min(self.sizes)}")
         check_param(self.fixed_steps >= 1, f"study.fixed_steps must be at least 1, got {self.fixed_steps}")
         for name in ("margins", "targets"):
@@ -101,5 +105,5 @@ def cells_of(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
             max_steps=study.fixed_steps if contrast == "fixed_steps" else None,
         )
         for contrast, seed, method, samples in product(contrasts, study.seeds, study.methods, sorted(study.sizes))
-        if contrast != "fixed_steps" or method in TRAINED_BY_STEPS
+        if contrast != "fixed_steps" or METHODS[method].by_steps
     ]

@@ -25,8 +25,9 @@ class Fit:
     """What a training was; the classifier holds the weights of the best epoch."""
 
     history: list[Epoch]
-    train_seconds: float  # wall time of the passes, validation apart
+    train_seconds: float  # wall time of the passes, validation and work that a kill undid apart
     samples_per_second: float  # training rows through the loop
+    resumed: int = 0  # how many times the training was taken up again
 
 
 def write_history(path: Path, history: list[Epoch]) -> None:

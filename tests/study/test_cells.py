@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from stages.foundation.errors import ParamsError
-from stages.study.grid import Cell, cells_of
+from stages.study.cells import Cell, cells_of
 from tests.study.made_results import STUDY, a_cell, with_study
 
 
@@ -66,8 +66,11 @@ def test_cells_of_different_protocols_have_different_names_and_curves():
         ({"sizes": [0, 8]}, "study.sizes must be 1 or more, got 0"),
         ({"seeds": [1, 1]}, "study.seeds names one value twice"),
         ({"methods": []}, "study.methods is empty"),
+        ({"methods": ["lora", "magic"]}, "study.methods must name full or head or lora or tfidf, got 'magic'"),
         ({"margins": [1.0]}, "study.margins are fractions between 0 and 1, got 1.0"),
         ({"targets": [90.0]}, "study.targets are fractions between 0 and 1, got 90.0"),
+        ({"precisions": []}, "study.precisions is empty"),
+        ({"precisions": ["auto", "bf16"]}, r"study.precisions must be \[auto\] or name each, got"),
         ({"fixed_steps": 0}, "study.fixed_steps must be at least 1, got 0"),
     ],
 )

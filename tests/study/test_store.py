@@ -5,8 +5,8 @@ import pytest
 
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
-from stages.study.results import Results, RowFacts, files_of, read_results, relative, write_results
-from tests.study.made_results import a_cell, made_result, made_rows, made_standing, rising
+from stages.study.store import Results, RowFacts, files_of, read_results, relative, write_results
+from tests.study.made_results import a_cell, made_coverage, made_result, made_rows, rising
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def empty_folder(tmp_path, monkeypatch):
 
 def test_what_was_recorded_is_read_back_to_the_last_bit():
     cells = rising("lora") | {a_cell(contrast="fixed_steps", max_steps=40): 0.7, a_cell(contrast="random"): 0.8}
-    written = made_standing(cells).results
+    written = made_coverage(cells).results
 
     write_results("mine", written)
     read = read_results("mine")
@@ -24,7 +24,6 @@ def test_what_was_recorded_is_read_back_to_the_last_bit():
     assert set(read.by_key) == set(written.by_key)
     for key, result in written.by_key.items():
         assert read.by_key[key].cell == result.cell
-        assert read.by_key[key].baseline == result.baseline
         assert dict(read.by_key[key].numbers) == dict(result.numbers)
         np.testing.assert_array_equal(read.by_key[key].logits, result.logits)
     for name in ("row_ids", "labels", "num_words", "negates", "label_names"):
@@ -42,9 +41,7 @@ def test_several_classes_are_read_back_as_well():
         negates=rows.negates,
         label_names=("a", "b", "c", "d"),
     )
-    four = type(result)(
-        cell=result.cell, key=result.key, baseline=result.baseline, numbers=result.numbers, logits=logits
-    )
+    four = type(result)(cell=result.cell, key=result.key, numbers=result.numbers, logits=logits)
 
     write_results("mine", Results(rows=rows, by_key={four.key: four}))
 
@@ -52,7 +49,7 @@ def test_several_classes_are_read_back_as_well():
 
 
 def test_recording_twice_gives_the_same_bytes_whatever_the_order():
-    results = made_standing(rising("lora") | rising("tfidf")).results
+    results = made_coverage(rising("lora") | rising("tfidf")).results
     turned = Results(rows=results.rows, by_key=dict(reversed(list(results.by_key.items()))))
 
     write_results("mine", results)
@@ -67,7 +64,7 @@ def test_without_a_record_there_is_nothing_and_no_complaint():
 
 
 def test_a_cell_that_was_tested_on_other_rows_is_refused():
-    results = made_standing({a_cell(): 0.7}).results
+    results = made_coverage({a_cell(): 0.7}).results
     other = made_rows(10)
 
     with pytest.raises(StudyError, match="tested on other rows"):
@@ -106,7 +103,7 @@ def test_a_negation_is_a_word_and_no_part_of_one(text, negates):
 
 
 def test_a_cell_that_was_tested_on_other_labels_is_refused():
-    results = made_standing({a_cell(): 0.7}).results
+    results = made_coverage({a_cell(): 0.7}).results
     rows = made_rows()
     turned = replace(rows, labels=1 - rows.labels)
 
@@ -115,11 +112,11 @@ def test_a_cell_that_was_tested_on_other_labels_is_refused():
 
 
 def test_a_record_out_of_step_is_refused_with_a_line_that_helps():
-    write_results("mine", made_standing({a_cell(): 0.7, a_cell(seed=2): 0.7}).results)
+    write_results("mine", made_coverage({a_cell(): 0.7, a_cell(seed=2): 0.7}).results)
     table, _ = files_of("mine")
     kept = table.read_text()
-    write_results("mine", made_standing({a_cell(): 0.7}).results)
+    write_results("mine", made_coverage({a_cell(): 0.7}).results)
     table.write_text(kept)
 
-    with pytest.raises(StudyError, match=r"mine.parquet has no predictions of mine-minilm-lora-n1000-s2"):
+    with pytest.raises(StudyError, match=r"mine.parquet has no predictions of mine-minilm-lora-n1000-s2 bf16"):
         read_results("mine")

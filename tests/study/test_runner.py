@@ -5,11 +5,13 @@ import time
 import pytest
 
 from stages.foundation.errors import StudyError
-from stages.study import run
+from stages.study import runner
+from stages.study.identity import Computation
 from stages.study.repository import git
-from stages.study.run import LOGS, command, make_cells, require_committed, untracked_source
+from stages.study.runner import LOGS, command, make_cells, require_committed, untracked_source
 from tests.study.made_results import a_cell
 
+BF16 = Computation(precision="bf16", engine="packed", device="cpu")
 FAKE = """\
 #!{python}
 import os, sys, time
@@ -44,7 +46,7 @@ def test_each_cell_is_told_in_one_line_with_its_outcome_and_the_time_left(fake_d
     root = fake_dvc('print("test accuracy 80.0% on 9 rows")')
     cells = [a_cell(seed=seed) for seed in (1, 2)]
 
-    failed = make_cells(root, cells, jobs=1, seconds={cells[0]: 100.0, cells[1]: 1e6})
+    failed = make_cells(root, dict.fromkeys(cells, BF16), jobs=1, seconds={cells[0]: 100.0, cells[1]: 1e6})
 
     lines = capsys.readouterr().out.splitlines()
     assert failed == []
@@ -61,7 +63,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_log_and_stops_no_other(fake_
         "    sys.exit(255)"
     )
 
-    failed = make_cells(root, [a_cell(seed=seed) for seed in (1, 2, 3)], jobs=1, seconds={})
+    failed = make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2, 3)}, jobs=1, seconds={})
 
     assert [made.cell.seed for made in failed] == [1]
     assert failed[0].complaint == (
@@ -74,7 +76,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_log_and_stops_no_other(fake_
 def test_a_model_that_was_lost_to_a_full_disk_is_a_failure_although_dvc_ends_well(fake_dvc):
     root = fake_dvc("print(\"ERROR: failed to transfer 'abc' - No space left on device\")")
 
-    failed = make_cells(root, [a_cell()], jobs=1, seconds={})
+    failed = make_cells(root, {a_cell(): BF16}, jobs=1, seconds={})
 
     assert "No space left on device" in failed[0].complaint
 
@@ -82,8 +84,8 @@ def test_a_model_that_was_lost_to_a_full_disk_is_a_failure_although_dvc_ends_wel
 def test_experiments_at_a_time_share_the_cores(fake_dvc):
     root = fake_dvc("time.sleep(0.2)")
 
-    make_cells(root, [a_cell(seed=seed) for seed in range(4)], jobs=2, seconds={})
-    make_cells(root, [a_cell(seed=9)], jobs=1, seconds={})
+    make_cells(root, {a_cell(seed=seed): BF16 for seed in range(4)}, jobs=2, seconds={})
+    make_cells(root, {a_cell(seed=9): BF16}, jobs=1, seconds={})
 
     calls = (root / "calls.txt").read_text().split()
     assert set(calls[1:8:2]) == {str(max(1, (os.cpu_count() or 1) // 2))}
@@ -91,12 +93,13 @@ def test_experiments_at_a_time_share_the_cores(fake_dvc):
 
 
 def test_a_person_can_type_the_command():
-    typed = " ".join(command(a_cell(contrast="random"), copied=["data/sources/mine"]))
+    typed = " ".join(command(a_cell(contrast="random"), BF16, copied=["data/sources/mine"]))
 
     assert typed == (
         "dvc exp run --temp --name mine-minilm-lora-random-n1000-s1 --copy-paths data/sources/mine "
         "--set-param samples=1000 --set-param seed=1 --set-param dataset=mine --set-param model=minilm "
-        "--set-param method=lora --set-param prepare.partition=random"
+        "--set-param method=lora --set-param prepare.partition=random --set-param train.precision=bf16 "
+        "--set-param train.engine=packed --set-param train.device=cpu --set-param evaluate.device=cpu"
     )
 
 
@@ -149,7 +152,7 @@ def test_a_name_that_an_experiment_of_this_commit_bears_gets_a_number(fake_dvc):
     for name in (a_cell().name, f"{a_cell().name}-2"):
         git(root, "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head)
 
-    make_cells(root, [a_cell(), a_cell(seed=2)], jobs=1, seconds={})
+    make_cells(root, {a_cell(): BF16, a_cell(seed=2): BF16}, jobs=1, seconds={})
 
     assert (root / "calls.txt").read_text().split()[::2] == [f"{a_cell().name}-3", a_cell(seed=2).name]
 
@@ -157,7 +160,7 @@ def test_a_name_that_an_experiment_of_this_commit_bears_gets_a_number(fake_dvc):
 def test_a_log_that_is_no_text_stops_nothing(fake_dvc):
     root = fake_dvc('os.write(1, b"\\xff\\n"); sys.exit(1)')
 
-    failed = make_cells(root, [a_cell(seed=seed) for seed in (1, 2)], jobs=1, seconds={})
+    failed = make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2)}, jobs=1, seconds={})
 
     assert len(failed) == 2
 
@@ -171,10 +174,10 @@ def test_nothing_runs_on_when_the_study_ends_early(fake_dvc, monkeypatch):
             time.sleep(0.02)
         raise BrokenPipeError
 
-    monkeypatch.setattr(run, "say", broken)
+    monkeypatch.setattr(runner, "say", broken)
     began = time.monotonic()
 
     with pytest.raises(BrokenPipeError):
-        make_cells(root, [a_cell(seed=seed) for seed in (1, 2)], jobs=2, seconds={})
+        make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2)}, jobs=2, seconds={})
 
     assert time.monotonic() - began < 30

@@ -1,25 +1,33 @@
 """Make the missing cells, each as a named DVC experiment on a copy of the workspace."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from threading import Lock
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
-from stages.study.experiments import Experiments
-from stages.study.forecast import duration
-from stages.study.grid import Cell
+from stages.study.cells import Cell
+from stages.study.identity import Computation
+from stages.study.plan import duration
 from stages.study.repository import git
 
 LOGS = Path(".dvc/tmp/study")
 REPORTED = ("plots/study*", "metrics/study")  # what `report` writes
 LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
+ANEW = ("--force", "--set-param", "train.checkpoint_seconds=0")  # past DVC's cache and past a kept result
+PATIENCE = 8.0  # seconds for all to end after each signal; batch systems give some 30 in all before they kill
+# A terminal's first, so that DVC cleans up behind itself; then less kindly.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,12 +59,14 @@ def require_committed(root: Path) -> None:
         raise StudyError(f"{new.splitlines()[0]} is code that Git does not track, so the copy would not have it")
 
 
-def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping[Cell, float]) -> list[Made]:
+def make_cells(
+    root: Path, cells: Mapping[Cell, Computation], *, jobs: int, seconds: Mapping[Cell, float]
+) -> list[Made]:
     """Make the cells, `jobs` at a time; one that fails is named and stops no other.
 
     Args:
         root: The repository.
-        cells: What is missing.
+        cells: What is missing, and what each is to be computed with: chosen once, so that one study has one format.
         jobs: Experiments at a time; each computes with its share of the processor's cores.
         seconds: How long each is expected to take, where that is known.
 
@@ -67,12 +77,14 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
         KeyboardInterrupt: If it was interrupted; then the running experiments are stopped, and lost.
     """
     (root / LOGS).mkdir(parents=True, exist_ok=True)
-    experiments, environment = Experiments(), _environment(jobs)
+    processes, environment = Processes(), _environment(jobs)
     failed: list[Made] = []
-    progress = _Progress(cells, seconds, jobs)
+    progress = _Progress(list(cells), seconds, jobs)
     pool = ThreadPoolExecutor(jobs)
     try:
-        waiting: set[Future[Made]] = {pool.submit(_make, root, cell, experiments, environment) for cell in cells}
+        waiting: set[Future[Made]] = {
+            pool.submit(_make, root, cell, chosen, processes, environment) for cell, chosen in cells.items()
+        }
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -81,27 +93,52 @@ def make_cells(root: Path, cells: Sequence[Cell], *, jobs: int, seconds: Mapping
                 if made.complaint:
                     failed.append(made)
     finally:  # whatever ended the wait: nothing runs on without its study
-        experiments.stop()
+        processes.stop()
         pool.shutdown(cancel_futures=True)
     return failed
 
 
-def command(cell: Cell, *, copied: Sequence[str], taken: Container[str] = ()) -> list[str]:
+def command(
+    cell: Cell, chosen: Computation, *, copied: Sequence[str], taken: Container[str] = (), prefix: str = ""
+) -> list[str]:
     """The command that makes a cell; a person may type the same.
 
     Args:
         cell: What to make.
+        chosen: What to compute it with.
         copied: Paths that the copy of the workspace must have beside what Git tracks.
         taken: Names of experiments of the same commit, which DVC would refuse; a number sets the new one apart.
+        prefix: Of the experiment's name.
     """
-    numbered = (f"{cell.name}-{number}" for number in count(2))
-    name = cell.name if cell.name not in taken else next(name for name in numbered if name not in taken)
+    first = f"{prefix}{cell.name}"
+    numbered = (f"{first}-{number}" for number in count(2))
+    name = first if first not in taken else next(name for name in numbered if name not in taken)
     words = ["dvc", "exp", "run", "--temp", "--name", name]
     for path in copied:
         words += ["--copy-paths", path]
-    for key, value in cell.overrides().items():
+    for key, value in (cell.overrides() | chosen.overrides()).items():
         words += ["--set-param", f"{key}={value}"]
     return words
+
+
+def run_once(root: Path, cell: Cell, chosen: Computation, *, prefix: str, threads: int) -> str:
+    """Run a cell anew, whatever the cache holds, and return the experiment's name.
+
+    Raises:
+        StudyError: If it does not end well.
+    """
+    (root / LOGS).mkdir(parents=True, exist_ok=True)
+    words = command(cell, chosen, copied=untracked_source(root, cell.dataset), taken=names_taken(root), prefix=prefix)
+    environment = _environment(1) | {"OMP_NUM_THREADS": str(threads)}
+    name = words[words.index("--name") + 1]
+    log, processes = root / LOGS / f"{name}.log", Processes()
+    try:
+        status = processes.run([*words, *ANEW], root=root, environment=environment, log=log)
+    finally:
+        processes.stop()
+    if status != 0:
+        raise StudyError(f"{name} failed: {_complaint(log.read_text(errors='replace'), log.relative_to(root))}")
+    return name
 
 
 def untracked_source(root: Path, dataset: str) -> list[str]:
@@ -118,11 +155,11 @@ def names_taken(root: Path) -> set[str]:
     return {ref.removeprefix(refs) for ref in git(root, "for-each-ref", "--format=%(refname)", refs).split()}
 
 
-def _make(root: Path, cell: Cell, experiments: Experiments, environment: Mapping[str, str]) -> Made:
+def _make(root: Path, cell: Cell, chosen: Computation, processes: "Processes", environment: Mapping[str, str]) -> Made:
     log, started = root / LOGS / f"{cell.name}.log", time.monotonic()
     try:
-        words = command(cell, copied=untracked_source(root, cell.dataset), taken=names_taken(root))
-        status = experiments.run(words, root=root, environment=environment, log=log)
+        words = command(cell, chosen, copied=untracked_source(root, cell.dataset), taken=names_taken(root))
+        status = processes.run(words, root=root, environment=environment, log=log)
         text = log.read_text(encoding="utf-8", errors="replace")
         complaint = _complaint(text, log.relative_to(root)) if status != 0 or LOST in text else ""
     except (StudyError, OSError) as error:  # of one cell: the others go on
@@ -144,6 +181,68 @@ def _environment(jobs: int) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     threads = {} if jobs == 1 else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
     return threads | dict(os.environ) | {"PATH": path}
+
+
+class Processes:
+    """Programs that run, each leading a process group of its own: what reaches it reaches the stage that it waits for.
+
+    So a study that a batch system ends, or whose terminal is gone, leaves no training behind. The price: only what is
+    passed on here reaches the experiments, and a terminal's pause (Ctrl-Z) does not.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+        self._lock = Lock()
+
+    def run(self, words: Sequence[str], *, root: Path, environment: Mapping[str, str], log: Path) -> int | None:
+        """Run a program to its end and return its exit status; None if the study stopped before it began.
+
+        Raises:
+            OSError: If it can't be started or the log can't be written.
+        """
+        with self._lock:
+            if self._stopped:
+                return None
+            with log.open("wb") as stream:
+                program = subprocess.Popen(
+                    words,
+                    cwd=root,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                )
+            self._running.add(program)
+        try:
+            return program.wait()
+        finally:
+            with self._lock:
+                self._running.discard(program)
+
+    def stop(self) -> None:
+        """End all that run, start no other. Being interrupted meanwhile, or again, ends them less kindly."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for kind in SIGNALS:
+            with suppress(KeyboardInterrupt):
+                _signal(running, kind)
+                _wait(running, PATIENCE)
+
+
+def _signal(programs: Iterable[subprocess.Popen[bytes]], kind: signal.Signals) -> None:
+    for program in programs:
+        with suppress(ProcessLookupError):  # all of its group have ended
+            os.killpg(program.pid, kind)
+
+
+def _wait(programs: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for program in programs:
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(max(0.0, deadline - time.monotonic()))
 
 
 class _Progress:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.study.grid import Cell
-from stages.study.results import Result, RowFacts
+from stages.study.cells import Cell
+from stages.study.store import Result, RowFacts
 
 CONTRASTS = ("", "fixed_steps", "random")
 

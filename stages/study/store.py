@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_text
 from stages.foundation.split import Split
-from stages.study.grid import Cell
+from stages.study.cells import Cell
 
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
-TEXTS = ("key", "baseline", "contrast", "data", "code", "protocol")  # digests may look like numbers
+TEXTS = (  # digests and versions of libraries may look like numbers
+    *("key", "commit", "contrast", "data", "protocol"),
+    *("python", "torch", "transformers", "peft", "scikit_learn"),
+)
 IDENTITY = ["dataset", "model", "method", "contrast", "samples", "seed", "max_steps"]
 
 
@@ -30,10 +33,36 @@ class Result:
     """One finished cell."""
 
     cell: Cell
-    key: str  # of its identity: data, params and code
-    baseline: str  # commit of the code
-    numbers: Mapping[str, Any]  # scores (fractions, nats), cost, overlap, steps, temperature; flat
+    key: str  # of its identity
+    numbers: Mapping[str, Any]  # scores (fractions, nats), cost, provenance, overlap, steps, temperature; flat
     logits: NDArray[np.float32]  # (N, C) of the test rows; class 0 is 0, which changes no probability
+
+    @property
+    def precision(self) -> str:
+        """The number format that it was computed in."""
+        return str(self.numbers["precision_used"])
+
+    @property
+    def commit(self) -> str:
+        """The commit of the code that trained it."""
+        return str(self.numbers["commit"])
+
+    @property
+    def told(self) -> str:
+        """Where it came from, for people: commit and number format."""
+        return f"{self.commit[:7]}, {self.precision}"
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The numerical versions that it was computed with, by room or method."""
+        rooms = {room: self.numbers.get(f"{room}_version") for room in ("corpus", "training", "scoring")}
+        named = rooms | {self.cell.method: self.numbers["method_version"]}
+        return {room: int(number) for room, number in named.items() if number not in (None, "")}
+
+    @property
+    def version(self) -> tuple[str, ...]:
+        """What the cells of one method share in a study: model, data, params and numerical versions."""
+        return (self.cell.model, *(str(self.numbers[name]) for name in ("data", "protocol")), str(self.versions))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +126,9 @@ def write_results(dataset: str, results: Results) -> None:
         return
     table, predictions = files_of(dataset)
     ordered = sorted(results.by_key.values(), key=lambda result: _order(result.cell))
-    write_text(table, pd.DataFrame([_record(result) for result in ordered]).to_csv(index=False, lineterminator="\n"))
+    # As objects: a whole number stays one where other cells have none.
+    records = pd.DataFrame([_record(result) for result in ordered], dtype=object)
+    write_text(table, records.to_csv(index=False, lineterminator="\n"))
     rows = results.rows
     columns: dict[str, NDArray[Any]] = {
         "row_id": rows.row_ids,
@@ -147,7 +178,7 @@ def _order(cell: Cell) -> tuple[Any, ...]:
 
 def _record(result: Result) -> dict[str, Any]:
     cell = {name: getattr(result.cell, name) for name in IDENTITY}
-    return cell | {"key": result.key, "baseline": result.baseline} | dict(result.numbers)
+    return cell | {"key": result.key} | dict(result.numbers)
 
 
 def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) -> Result:
@@ -167,7 +198,6 @@ def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) ->
             max_steps=None if max_steps == "" else int(float(max_steps)),
         ),
         key=key,
-        baseline=record["baseline"],
-        numbers={name: value for name, value in record.items() if name not in (*IDENTITY, "key", "baseline")},
+        numbers={name: value for name, value in record.items() if name not in (*IDENTITY, "key")},
         logits=logits,
     )

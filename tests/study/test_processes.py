@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.study import experiments
-from stages.study.experiments import Experiments
+from stages.study import runner
+from stages.study.runner import Processes
 
 # As DVC: it leaves interrupts to the stage for which it waits, and tells how that ended.
 PARENT = """\
@@ -64,12 +64,12 @@ def start(tmp_path):
 def test_a_program_runs_to_its_end_and_what_it_says_is_logged(tmp_path):
     words = [sys.executable, "-c", "import sys; print('made'); print('spoilt', file=sys.stderr); sys.exit(3)"]
 
-    assert Experiments().run(words, root=tmp_path, environment=os.environ, log=tmp_path / "log") == 3
+    assert Processes().run(words, root=tmp_path, environment=os.environ, log=tmp_path / "log") == 3
     assert sorted((tmp_path / "log").read_text().split()) == ["made", "spoilt"]
 
 
 def test_a_stop_reaches_the_stage_behind_the_program_which_may_clean_up(start):
-    running = Experiments()
+    running = Processes()
     thread, statuses, stage = start(running, KIND)
 
     running.stop()
@@ -81,8 +81,8 @@ def test_a_stop_reaches_the_stage_behind_the_program_which_may_clean_up(start):
 
 @pytest.mark.parametrize("stage", [DEAF, STUBBORN])
 def test_what_does_not_hear_is_asked_less_kindly_and_no_stage_stays(start, monkeypatch, stage):
-    monkeypatch.setattr(experiments, "PATIENCE", 0.3)
-    running = Experiments()
+    monkeypatch.setattr(runner, "PATIENCE", 0.3)
+    running = Processes()
     thread, statuses, pid = start(running, stage)
 
     running.stop()
@@ -94,7 +94,7 @@ def test_what_does_not_hear_is_asked_less_kindly_and_no_stage_stays(start, monke
 
 def test_a_second_interrupt_shortens_the_patience(start):
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore it
-    running = Experiments()
+    running = Processes()
     thread, statuses, stage = start(running, DEAF)
     began = time.monotonic()
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
@@ -106,12 +106,12 @@ def test_a_second_interrupt_shortens_the_patience(start):
     thread.join()
 
     assert statuses == [-signal.SIGTERM]
-    assert time.monotonic() - began < experiments.PATIENCE
+    assert time.monotonic() - began < runner.PATIENCE
     wait_until(lambda: ended(stage))
 
 
 def test_after_a_stop_nothing_begins(tmp_path):
-    running = Experiments()
+    running = Processes()
     running.stop()
     words = [sys.executable, "-c", "open('made', 'w')"]
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from stages.engine import loop
-from stages.engine.history import best_epoch, read_history, write_history
-from stages.engine.loop import steps_of_epochs
 from stages.engine.packed.packing import pack
 from stages.engine.predict import BATCH_TOKENS
 from stages.engine.tokens import tokenize
+from stages.engine.training import loop
+from stages.engine.training.history import best_epoch, read_history, write_history
+from stages.engine.training.state import steps_of_epochs
 from stages.foundation.errors import ParamsError, StudyError
 from tests.engine.conftest import PARAMS, STILL_LORA, build, opinions, train, turned
 from tests.tiny_bert import LORA

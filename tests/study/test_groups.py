@@ -1,12 +1,12 @@
 import numpy as np
 
-from stages.study.table import curves_of, paired
-from tests.study.made_results import STUDY, a_cell, made_standing
+from stages.study.groups import curves_of, paired
+from tests.study.made_results import STUDY, a_cell, made_coverage
 
 
 def curves(accuracies):
-    standing = made_standing(accuracies)
-    return curves_of(standing.found(), standing.results.rows, STUDY.methods)
+    coverage = made_coverage(accuracies)
+    return curves_of(coverage.found(), coverage.results.rows, STUDY.methods)
 
 
 def test_curves_come_in_the_order_of_the_methods_sizes_and_seeds_ascend_and_contrasts_come_last():

@@ -1,0 +1,166 @@
+"""The training loop, one for every method that learns by gradient."""
+
+import time
+from math import isfinite
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+from torch.optim import AdamW
+from tqdm import tqdm
+
+from stages.engine.params import TrainParams
+from stages.engine.training.checkpoint import Checkpoints, told_age
+from stages.engine.training.history import Epoch, Fit, best_epoch
+from stages.engine.training.state import Learner, Tally, TrainingState, steps_of_epochs
+from stages.foundation.errors import StudyError
+from stages.foundation.log import say
+
+SHOW_EVERY = 20  # steps; looking at the loss makes the processor wait for an accelerator
+
+
+def fit(
+    learner: Learner,
+    labels: NDArray[np.int64],
+    validation_labels: NDArray[np.int64],
+    params: TrainParams,
+    *,
+    learning_rate: float,
+    seed: int,
+    checkpoints: Checkpoints,
+    seconds_before: float = 0.0,
+) -> Fit:
+    """Train; keep the epoch with the lowest validation loss.
+
+    AdamW, learning rate falling linearly to 0 over all steps, gradients clipped by norm, and a stop once
+    `params.patience` epochs in a row brought no better validation loss. With `params.max_steps` an epoch is not one
+    pass over the rows but an equal share of these steps.
+
+    Args:
+        learner: What is trained.
+        labels: (N,) class index of its training rows.
+        validation_labels: (M,) class index of its validation rows.
+        params: From params.yaml.
+        learning_rate: At the first step.
+        seed: Orders the batches.
+        checkpoints: Where the training goes on from, if it was killed, and what keeps it.
+        seconds_before: What the learner took to prepare, which counts as training.
+
+    Raises:
+        StudyError: If the loss is no longer a number, or a signal asked to stop.
+    """
+    num_steps = steps_of_epochs(params, len(labels))
+    state = TrainingState(learner, params, num_steps=num_steps, learning_rate=learning_rate, seed=seed)
+    state.seconds = seconds_before
+    _go_on(state, checkpoints)
+    while not state.finished:
+        _pass(state, learner, labels, params, checkpoints)
+        with checkpoints.undisturbed(state):
+            epoch = _validated(state, learner, validation_labels)
+        state.history.append(epoch)
+        state.rows_seen += state.tally.num_rows
+        state.tally = Tally(learner.device)
+        epochs_since_best = epoch.epoch - best_epoch(state.history).epoch
+        if epochs_since_best == 0:
+            state.keep_best()
+        state.finished = epochs_since_best >= params.patience or epoch.epoch == len(num_steps)
+        if not state.finished:
+            checkpoints.offer(state)
+    state.take_best()
+    if not checkpoints.finished:
+        checkpoints.finish(state)
+    return Fit(
+        history=state.history,
+        train_seconds=state.seconds,
+        samples_per_second=state.rows_seen / state.seconds,
+        resumed=checkpoints.resumed,
+    )
+
+
+def _go_on(state: TrainingState, checkpoints: Checkpoints) -> None:
+    """Take up what a checkpoint holds of the training, and say so."""
+    found = checkpoints.found
+    checkpoints.found = None  # it may be four times the model
+    if found is None or "step" not in found.facts:
+        return
+    state.restore(found.tensors, found.facts)
+    if state.finished:
+        say(f"this training ended {told_age(found.age)} ago and its result was kept: nothing is trained")
+    else:
+        say(f"goes on at {state.progress} from a checkpoint of {told_age(found.age)} ago")
+
+
+def _pass(
+    state: TrainingState, learner: Learner, labels: NDArray[np.int64], params: TrainParams, checkpoints: Checkpoints
+) -> None:
+    """The steps from here to the next validation."""
+    number, steps = len(state.history) + 1, state.num_steps[len(state.history)]
+    started = ticked = time.perf_counter()
+    rows_before = state.tally.num_rows
+    with tqdm(
+        total=steps,
+        initial=state.steps_in_epoch,
+        desc=f"epoch {number}/{len(state.num_steps)}",
+        unit="step",
+        leave=False,
+        disable=None,
+    ) as bar:
+        while (step := state.steps_in_epoch) < steps:
+            batch = next(state.batches)
+            _train_step(learner, batch, labels[batch], state.optimizer, params.max_grad_norm, state.tally)
+            state.schedule.step()
+            state.step, step = state.step + 1, step + 1
+            if step % SHOW_EVERY == 0 or step == steps:
+                loss, _ = state.tally.means()
+                speed = (state.tally.num_rows - rows_before) / (time.perf_counter() - started)
+                bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} samples/s", refresh=False)
+                bar.update(step - bar.n)
+            now = time.perf_counter()
+            state.seconds, ticked = state.seconds + now - ticked, now
+            checkpoints.offer(state)
+
+
+def _train_step(
+    learner: Learner,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    optimizer: AdamW,
+    max_grad_norm: float,
+    tally: Tally,
+) -> None:
+    wanted = torch.tensor(labels).to(learner.device, non_blocking=True)  # (B,) int64
+    logits = learner.logits(rows)  # (B, C) float32
+    loss = cross_entropy(logits, wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], max_grad_norm)
+    optimizer.step()
+    tally.add(loss, logits, wanted)
+
+
+def _validated(state: TrainingState, learner: Learner, labels: NDArray[np.int64]) -> Epoch:
+    """The epoch's row of the training log, said in one line as well: not every run has a terminal."""
+    train_loss, train_accuracy = state.tally.means()
+    val_loss, val_accuracy = loss_and_accuracy(learner.validation_logits(), labels)
+    if not isfinite(val_loss):
+        raise StudyError("the validation loss is no longer a number; lower the method's learning_rate in params.yaml")
+    number = len(state.history) + 1
+    say(
+        f"  epoch {number}: train loss {train_loss:.4f}, accuracy {train_accuracy:.4f}; "
+        f"validation loss {val_loss:.4f}, accuracy {val_accuracy:.4f}"
+    )
+    return Epoch(
+        epoch=number,
+        train_loss=train_loss,
+        val_loss=val_loss,
+        train_accuracy=train_accuracy,
+        val_accuracy=val_accuracy,
+        learning_rate=float(state.schedule.get_last_lr()[0]),
+    )
+
+
+def loss_and_accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean loss (nats) and accuracy (fraction) of logits (N, C) against labels (N,)."""
+    values, wanted = torch.tensor(logits, dtype=torch.float64), torch.tensor(labels)
+    return cross_entropy(values, wanted).item(), (values.argmax(dim=1) == wanted).double().mean().item()

@@ -1,0 +1,43 @@
+"""What a training of each method would be computed with here: device, number format, engine, `auto` resolved.
+
+    python -m stages.methods --model minilm lora full
+
+The study asks in a process of its own, since it knows no PyTorch. The last line is JSON: by method, what
+`study.identity.Computation` holds. Models are loaded as `train` loads them, so that what would fail there fails here.
+"""
+
+import json
+import sys
+from argparse import ArgumentParser
+from dataclasses import replace
+from typing import Any
+
+from stages.engine.device import choose_device
+from stages.engine.precision import choose_precision
+from stages.foundation.params import read_params
+from stages.foundation.stage import run_stage
+from stages.methods import TrainView, build
+
+CLASSES = ("0", "1")  # how many there are changes no choice
+
+
+def main() -> None:
+    """Resolve device and number format once, and the engine for each method."""
+    parser = ArgumentParser("python -m stages.methods", description="What would a training be computed with here?")
+    parser.add_argument("--model", required=True, help="as `model` in params.yaml")
+    parser.add_argument("methods", nargs="+")
+    asked = parser.parse_args()
+    params = read_params("train", TrainView)
+    device, _ = choose_device(params.train.device)
+    precision, _ = choose_precision(params.train.precision, device)
+    chosen: dict[str, Any] = {"device": device.type, "precision": precision}
+    train = replace(params.train, **chosen)
+    found = {}
+    for method in asked.methods:
+        record = build(replace(params, method=method, model=asked.model, train=train), CLASSES).record
+        found[method] = {"precision": record.precision, "engine": record.engine, "device": device.type}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    run_stage("train", main)

@@ -1,0 +1,96 @@
+"""Recorded cells run again: does today's code still compute what the record says?"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.log import say
+from stages.study.collect import Coverage
+from stages.study.identity import Computation
+from stages.study.repository import git, read_outputs
+from stages.study.runner import run_once
+from stages.study.store import Result, relative
+
+PREFIX = "verify-"  # of the experiments' names; they are removed at the end
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One cell as it was recorded and as it came out again."""
+
+    logit: float  # the largest, of class margins
+    classes: int  # test rows that were given another class
+    accuracy: float  # fraction, today's less the recorded
+
+
+def verify(root: Path, coverage: Coverage, *, number: int, seed: int) -> None:
+    """Run some recorded cells of the grid again, with their number format and threads, and say how far they are off.
+
+    Raises:
+        StudyError: If none of the grid is recorded with today's data, params and versions, or one does not end well.
+    """
+    recorded = coverage.found()
+    if not recorded:
+        raise StudyError("no recorded cell of this grid has today's data, params and numerical versions")
+    chosen = random.Random(seed).sample(sorted(recorded, key=lambda cell: cell.name), min(number, len(recorded)))
+    say(f"{len(chosen)} of {len(recorded)} recorded cells, drawn with seed {seed}, run again:")
+    found = []
+    for cell in chosen:
+        again = _difference(root, recorded[cell])
+        found.append(again)
+        say(f"{cell.name} ({recorded[cell].told}): {_words(again)}")
+    say(f"largest difference: {_words(_largest(found))}")
+
+
+def _difference(root: Path, result: Result) -> Difference:
+    numbers = result.numbers
+    computation = Computation(
+        precision=result.precision, engine=str(numbers["engine_used"]), device=str(numbers["device_used"])
+    )
+    name = run_once(root, result.cell, computation, prefix=PREFIX, threads=int(numbers["threads"]))
+    try:
+        made = git(root, "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split()
+        outputs = read_outputs(root, made[0], [paths.TEST_PREDICTIONS]) if made else None
+        if outputs is None:
+            raise StudyError(f"{name} ended well, and left no predictions: `dvc exp list -A` names what there is")
+        frame = pd.read_parquet(BytesIO(outputs[0]))
+    finally:
+        _remove(root, name)
+    logits = relative(frame.filter(like="logit_").to_numpy(np.float32))
+    labels = frame["label"].to_numpy(np.int64)
+    before, now = result.logits.argmax(axis=1), logits.argmax(axis=1)
+    return Difference(
+        logit=float(np.abs(logits - result.logits).max()),
+        classes=int((before != now).sum()),
+        accuracy=float((now == labels).mean() - (before == labels).mean()),
+    )
+
+
+def _remove(root: Path, name: str) -> None:
+    refs = git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").split()
+    for ref in refs:
+        git(root, "update-ref", "-d", ref)
+
+
+def _words(found: Difference) -> str:
+    if found.logit == 0:
+        return "the same bit for bit"
+    return (
+        f"logits off by {found.logit:.1e} at most, another class for {found.classes} test rows, "
+        f"accuracy {100 * found.accuracy:+.2f} points"
+    )
+
+
+def _largest(found: Sequence[Difference]) -> Difference:
+    return Difference(
+        logit=max(one.logit for one in found),
+        classes=max(one.classes for one in found),
+        accuracy=max((one.accuracy for one in found), key=abs),
+    )
