@@ -1,6 +1,9 @@
-"""One process at a time."""
+"""One process at a time, and none that outlives the one it works for."""
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,12 +12,27 @@ from filelock import FileLock, Timeout
 
 from stages.foundation.errors import StudyError
 
+PR_SET_PDEATHSIG = 1  # of Linux' sys/prctl.h
+_SYSTEM = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: no time for it between fork and exec
+
+
+def end_with_parent() -> None:
+    """Have Linux end this process with SIGTERM once the thread that started it is gone; elsewhere nothing is done.
+
+    A killed `dvc` would leave its stage running, and the same command, given again, would find it in the way.
+    """
+    if _SYSTEM is not None:
+        parent = os.getppid()
+        _SYSTEM.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it went before it was asked for
+            os.kill(os.getpid(), signal.SIGTERM)
+
 
 @contextmanager
 def alone(path: Path, what: str) -> Iterator[None]:
     """Hold a lock file while the block runs; the system lets go of it however the process ends.
 
-    A killed `dvc` leaves its stage running: without a lock the next one would write the same files beside it.
+    Where a killed `dvc` leaves its stage running, the next one would write the same files beside it.
 
     Args:
         path: The lock file; it holds the number of the process, and stays.

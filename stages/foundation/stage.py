@@ -14,16 +14,18 @@ from typing import Any
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
-from stages.foundation.locks import alone
+from stages.foundation.locks import alone, end_with_parent
+from stages.foundation.params import value_at
 
+STARTED_BY_DVC = "DVC_ROOT"  # environment variable that DVC sets for its stages
 TRACEBACK = "STUDY_TRACEBACK"  # environment variable: any value shows where a complaint comes from
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
     """Run a stage's `main`; what a person can mend becomes one line and exit code 1.
 
-    Only one process at a time runs a stage in a folder: a killed `dvc` leaves its stage running, and the next one would
-    write the same files beside it.
+    Only one process at a time runs a stage in a folder, and on Linux it ends with the `dvc` that started it: one that
+    a killed `dvc` left behind would write the same files beside the next.
 
     DVC hashes a stage's inputs after it has run. An input that was edited meanwhile would be recorded
     with the result of the old one, so such a run is refused (treeverse/dvc#11058).
@@ -34,6 +36,8 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
     """
     try:
         with _stoppable(), alone(paths.CHECKPOINTS / f"{name}.lock", "the same stage"):
+            if STARTED_BY_DVC in os.environ:
+                end_with_parent()
             _run_guarded(name, main)
     except (StudyError, OSError) as error:
         if os.environ.get(TRACEBACK):
@@ -87,18 +91,12 @@ def _inputs_digest(name: str) -> str:
     """Digest of the params file and of every declared dependency, by content."""
     stage = read_yaml(paths.PIPELINE)["stages"][name]
     variables = read_yaml(paths.PARAMS)
-    digest = hashlib.sha256(repr([_value(variables, key) for key in stage.get("params", [])]).encode())
+    digest = hashlib.sha256(repr([value_at(variables, key) for key in stage.get("params", [])]).encode())
     for dependency in stage.get("deps", []):
         for file in _files(Path(_filled(dependency, variables))):
             digest.update(str(file).encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _value(tree: Any, key: str) -> Any:
-    for name in key.split("."):
-        tree = tree.get(name) if isinstance(tree, dict) else None
-    return tree
 
 
 def _filled(dependency: str, variables: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from threading import Lock
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
+from stages.foundation.locks import end_with_parent
 from stages.foundation.log import say
 from stages.study.cells import Cell
 from stages.study.identity import Computation
@@ -186,8 +187,8 @@ def _environment(jobs: int) -> dict[str, str]:
 class Processes:
     """Programs that run, each leading a process group of its own: what reaches it reaches the stage that it waits for.
 
-    So a study that a batch system ends, or whose terminal is gone, leaves no training behind. The price: only what is
-    passed on here reaches the experiments, and a terminal's pause (Ctrl-Z) does not.
+    So a study that a batch system ends, or whose terminal is gone, or that is killed, leaves no training behind. The
+    price: only what is passed on here reaches the experiments, and a terminal's pause (Ctrl-Z) does not.
     """
 
     def __init__(self) -> None:
@@ -213,6 +214,7 @@ class Processes:
                     stdout=stream,
                     stderr=stream,
                     start_new_session=True,
+                    preexec_fn=end_with_parent,
                 )
             self._running.add(program)
         try:

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -117,3 +118,21 @@ def test_after_a_stop_nothing_begins(tmp_path):
 
     assert running.run(words, root=tmp_path, environment=os.environ, log=tmp_path / "log") is None
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+def test_a_study_that_is_killed_takes_its_experiments_along(tmp_path):
+    """No handler of ours runs then."""
+    code = (
+        "import os, sys; from pathlib import Path; from stages.study.runner import Processes\n"
+        "words = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)']\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "Processes().run(words, root=folder, environment=os.environ, log=folder / 'log')"
+    )
+    repository = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=repository) as study:
+        log = tmp_path / "log"
+        wait_until(lambda: log.exists() and log.read_text().endswith("\n"))
+        study.kill()
+
+    wait_until(lambda: ended(int(log.read_text())))
