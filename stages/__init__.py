@@ -13,10 +13,10 @@ The folders are rooms with one job each; imports run downwards only:
     study      many experiments -> one answer; asks DVC for cells and trains nothing itself   (dvc)
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
     methods    one file each: how it is trained and loaded, what is said of it   (scikit-learn; torch through engine)
-    engine     tokens, model, training loop, prediction      (torch, transformers, peft)
+    engine     tokens, forward passes, training, checkpoints (torch, transformers, peft)
     corpus     sources, cleaning, overlap, partition, subsets (numpy, pandas; datasets for the Hub)
     statistics many predictions -> intervals, tests, curves  (numpy, scipy; no stage of an experiment needs it)
     scoring    predictions -> numbers and intervals          (numpy, scipy)
     hub        pinned snapshots of the Hugging Face Hub      (huggingface_hub)
-    foundation schema, params, paths, files, splits, errors  (numpy, pandas, ruamel.yaml)
+    foundation params, paths, files, errors, versions        (numpy, pandas, ruamel.yaml)
 """
