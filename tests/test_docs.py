@@ -1,6 +1,7 @@
 """What the documentation says can be followed: links lead somewhere, commands are understood, names are right."""
 
 import io
+import json
 import re
 import runpy
 import shlex
@@ -329,6 +330,19 @@ def test_every_numerical_version_is_explained():
 
     for name in ("CORPUS", "TRAINING", "SCORING"):
         assert re.search(rf"^\| `{name}` \| `stages/foundation/versions.py` \| .+ \|$", text, re.MULTILINE)
+
+
+def test_the_table_of_experiments_leaves_out_what_is_the_same_for_most():
+    """Of some 70 columns those that a reader compares; what a stage comes to tell beside must be left out, too."""
+    blocks = [block for language, block in FENCE.findall(read("stages/README.md")) if language == "bash"]
+    shown = next(words for block in blocks for words in commands(block) if words[:3] == ["dvc", "exp", "show"])
+    left_out = re.compile(shown[shown.index("--drop") + 1])
+    metrics = [path for path in sorted(outputs() & TRACKED) if fnmatch(path, "metrics/*.json")]
+    told = {name for path in metrics for name in json.loads(read(path))} | {"processor", "commit", "torch", "resumed"}
+
+    kept = sorted(name for name in told if not left_out.match(name))
+    compared = ["test_accuracy", "test_accuracy_high", "test_accuracy_low", "test_f1", "test_loss", "total_parameters"]
+    assert kept == [*compared, "train_seconds", "trainable_parameters", "trainable_percent"]
 
 
 def test_every_example_of_dataset_yaml_is_read(tmp_path):
