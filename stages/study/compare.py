@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
+from stages.reporting.numbers import count, level, p_value, percent, signed_interval
 from stages.statistics.paired import count_pairs, mcnemar, tango_interval
+from stages.study.analysis import CONFIDENCE_LEVEL
 from stages.study.repository import Experiment, experiments, read_outputs
-
-CONFIDENCE_LEVEL = 0.95
 
 
 def compare(root: Path, first: str, second: str) -> None:
@@ -29,14 +29,11 @@ def compare(root: Path, first: str, second: str) -> None:
     counts = count_pairs(_hits(left), _hits(right))
     interval = tango_interval(counts, CONFIDENCE_LEVEL)
     for name, hits in ((first, _hits(left)), (second, _hits(right))):
-        say(f"{name}: {hits.mean():.1%} of {len(hits):,} test rows")
+        say(f"{name}: {percent(hits.mean())} of {count(len(hits))} test rows")
+    say(f"{first} less {second}: {signed_interval(interval)} points (Tango's {level(CONFIDENCE_LEVEL)} interval)")
     say(
-        f"{first} less {second}: {100 * interval.value:+.1f} points "
-        f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}] (Tango's 95 % interval)"
-    )
-    say(
-        f"rows that {first} alone has right: {counts.first_only:,}, that {second} alone has right: "
-        f"{counts.second_only:,}; exact McNemar p {mcnemar(counts):.3g}"
+        f"rows that {first} alone has right: {count(counts.first_only)}, that {second} alone has right: "
+        f"{count(counts.second_only)}; exact McNemar p {p_value(mcnemar(counts))}"
     )
     say("this speaks of these two runs; other seeds are not in it")
 

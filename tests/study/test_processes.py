@@ -10,6 +10,7 @@ import pytest
 
 from stages.study import runner
 from stages.study.runner import Processes
+from tests.foundation.test_locks import ended
 
 # As DVC: it leaves interrupts to the stage for which it waits, and tells how that ended.
 PARENT = """\
@@ -31,16 +32,6 @@ def wait_until(holds):
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def ended(pid):
-    """Also one that nobody has buried yet."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.fixture
