@@ -14,8 +14,8 @@ from typing import Any
 
 from stages.engine.device import choose_device
 from stages.engine.precision import choose_precision
+from stages.foundation.errors import StudyError
 from stages.foundation.params import read_params
-from stages.foundation.stage import run_stage
 from stages.methods import TrainView, build
 
 CLASSES = ("0", "1")  # how many there are changes no choice
@@ -40,4 +40,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("train", main)
+    try:
+        main()
+    except (StudyError, OSError) as error:
+        sys.exit(f"train: {' '.join(str(error).split())}")
