@@ -1,6 +1,17 @@
+import signal
 from pathlib import Path
 
 import pytest
+
+HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard() -> None:
+    """Also in a run in the background or under `nohup`, which ignores some: tests send them to themselves."""
+    for kind, handler in HANDLERS.items():
+        if signal.getsignal(kind) is signal.SIG_IGN:
+            signal.signal(kind, handler)
 
 
 @pytest.fixture(scope="session")

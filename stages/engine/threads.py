@@ -46,6 +46,13 @@ def polite_threads() -> Iterator[None]:
 
 def _watch(ended: Event) -> None:
     crowd = Crowd()
+    try:
+        _keep_company(crowd, ended)
+    finally:
+        crowd.disperse()
+
+
+def _keep_company(crowd: "Crowd", ended: Event) -> None:
     calm = 0
     waited, since = _seconds_queued(), time.monotonic()
     while not ended.wait(LOOK_SECONDS):
@@ -57,7 +64,6 @@ def _watch(ended: Event) -> None:
             crowd.gather()
         elif calm >= CALM_LOOKS:
             crowd.disperse()
-    crowd.disperse()
 
 
 class Crowd:

@@ -30,7 +30,7 @@ from stages.study.compare import compare as compare_experiments
 from stages.study.plan import duration, forecast, say_plan
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
-from stages.study.store import write_results
+from stages.study.store import require_same_record, write_results
 from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
@@ -69,15 +69,16 @@ def report(asked: Namespace) -> None:
     from stages.study.report import write_report  # drawing: a slow import that the other commands can do without
 
     if asked.recorded:
-        if any(getattr(asked, name) is not None for name in GRID):
+        if any(getattr(asked, name) is not None for name in (*GRID, "model")):
             raise StudyError(
-                f"--recorded shows every recorded cell; leave out {', '.join(f'--{name}' for name in GRID)}"
+                f"--recorded shows every recorded cell; leave out {', '.join(f'--{name}' for name in (*GRID, 'model'))}"
             )
         study, dataset, _ = _asked(asked)
         coverage = recorded_study(dataset, study.precisions)
     else:
         study, cells, computations = _grid(asked)
         coverage = _collected(cells, computations)
+        require_same_record(cells[0].dataset, coverage.results)
         write_results(cells[0].dataset, coverage.results)
     write_report(coverage, study, with_sentences=asked.sentences)
 

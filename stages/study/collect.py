@@ -96,7 +96,11 @@ def recorded_study(dataset: str, precisions: Sequence[str]) -> Coverage:
     by_cell: dict[Cell, list[Result]] = {}
     left_out = []
     for result in recorded.by_key.values():
-        if result.version != chosen.get(result.cell.method) or not _counts(result, precisions):
+        if (
+            result.cell.method not in METHODS
+            or result.version != chosen.get(result.cell.method)
+            or not _counts(result, precisions)
+        ):
             left_out.append(result)
         else:
             by_cell.setdefault(result.cell, []).append(result)

@@ -120,6 +120,20 @@ def files_of(dataset: str) -> tuple[Path, Path]:
     return FOLDER / f"{dataset}.csv", FOLDER / f"{dataset}.parquet"
 
 
+def require_same_record(dataset: str, results: Results) -> None:
+    """Refuse to write results that leave recorded cells out: those of other data would be lost.
+
+    Raises:
+        StudyError: If cells are recorded that are not among these.
+    """
+    if lost := read_results(dataset).by_key.keys() - results.by_key.keys():
+        table, predictions = files_of(dataset)
+        raise StudyError(
+            f"{len(lost)} cells of other data are recorded in {table} and {predictions}, and would be lost: "
+            "move both files away first, or take the data back"
+        )
+
+
 def write_results(dataset: str, results: Results) -> None:
     """Write both files, cells in the order of the grid."""
     if results.rows is None:

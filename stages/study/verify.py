@@ -16,7 +16,7 @@ from stages.study.collect import Coverage
 from stages.study.identity import Computation
 from stages.study.repository import git, read_outputs
 from stages.study.runner import run_once
-from stages.study.store import Result, relative
+from stages.study.store import Result, RowFacts, relative
 
 PREFIX = "verify-"  # of the experiments' names; they are removed at the end
 
@@ -37,32 +37,35 @@ def verify(root: Path, coverage: Coverage, *, number: int, seed: int) -> None:
         StudyError: If none of the grid is recorded with today's data, params and versions, or one does not end well.
     """
     recorded = coverage.found()
-    if not recorded:
+    rows = coverage.results.rows
+    if not recorded or rows is None:
         raise StudyError("no recorded cell of this grid has today's data, params and numerical versions")
     chosen = random.Random(seed).sample(sorted(recorded, key=lambda cell: cell.name), min(number, len(recorded)))
     say(f"{len(chosen)} of {len(recorded)} recorded cells, drawn with seed {seed}, run again:")
     found = []
     for cell in chosen:
-        again = _difference(root, recorded[cell])
+        again = _difference(root, recorded[cell], rows)
         found.append(again)
         say(f"{cell.name} ({recorded[cell].told}): {_words(again)}")
     say(f"largest difference: {_words(_largest(found))}")
 
 
-def _difference(root: Path, result: Result) -> Difference:
+def _difference(root: Path, result: Result, rows: RowFacts) -> Difference:
     numbers = result.numbers
     computation = Computation(
         precision=result.precision, engine=str(numbers["engine_used"]), device=str(numbers["device_used"])
     )
     name = run_once(root, result.cell, computation, prefix=PREFIX, threads=int(numbers["threads"]))
     try:
-        made = git(root, "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split()
+        made = git(root, "for-each-ref", "--format=%(objectname)", _ref(root, name)).split()
         outputs = read_outputs(root, made[0], [paths.TEST_PREDICTIONS]) if made else None
         if outputs is None:
             raise StudyError(f"{name} ended well, and left no predictions: `dvc exp list -A` names what there is")
         frame = pd.read_parquet(BytesIO(outputs[0]))
     finally:
         _remove(root, name)
+    if not np.array_equal(frame["row_id"].to_numpy(np.int64), rows.row_ids):
+        raise StudyError(f"{name} was tested on other rows than the record: are these the data that it was made from?")
     logits = relative(frame.filter(like="logit_").to_numpy(np.float32))
     labels = frame["label"].to_numpy(np.int64)
     before, now = result.logits.argmax(axis=1), logits.argmax(axis=1)
@@ -74,9 +77,13 @@ def _difference(root: Path, result: Result) -> Difference:
 
 
 def _remove(root: Path, name: str) -> None:
-    refs = git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").split()
-    for ref in refs:
-        git(root, "update-ref", "-d", ref)
+    git(root, "update-ref", "-d", _ref(root, name))
+
+
+def _ref(root: Path, name: str) -> str:
+    """Of an experiment of this commit."""
+    head = git(root, "rev-parse", "HEAD").strip()
+    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
 
 
 def _words(found: Difference) -> str:

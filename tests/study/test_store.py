@@ -5,7 +5,7 @@ import pytest
 
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
-from stages.study.store import Results, RowFacts, files_of, read_results, relative, write_results
+from stages.study.store import Results, RowFacts, files_of, read_results, relative, require_same_record, write_results
 from tests.study.made_results import a_cell, made_coverage, made_result, made_rows, rising
 
 
@@ -120,3 +120,12 @@ def test_a_record_out_of_step_is_refused_with_a_line_that_helps():
 
     with pytest.raises(StudyError, match=r"mine.parquet has no predictions of mine-minilm-lora-n1000-s2 bf16"):
         read_results("mine")
+
+
+def test_a_record_of_other_data_is_not_lost_to_a_report():
+    write_results("mine", made_coverage({a_cell(): 0.7, a_cell(seed=2): 0.7}).results)
+    with_more = made_coverage({a_cell(): 0.7, a_cell(seed=2): 0.7, a_cell(seed=3): 0.7}).results
+
+    require_same_record("mine", with_more)
+    with pytest.raises(StudyError, match=r"1 cells of other data are recorded in .*mine.csv and .*would be lost"):
+        require_same_record("mine", made_coverage({a_cell(): 0.7}).results)

@@ -286,6 +286,9 @@ class _Slot:
                 shutil.rmtree(self.folder)
         except (StudyError, FileNotFoundError):  # it runs, or another training removes it at this moment
             return
+        except OSError as error:  # no reason to train without checkpoints
+            say(f"{self.folder} could not be removed: {error.strerror or error}")
+            return
         say(f"removed the checkpoint {self.folder}: {reason}")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import stages
 from stages.engine.models.record import Record
 from stages.engine.params import TrainParams
+from stages.engine.provenance import cpu_name
 from stages.engine.tokens import TokenRows
 from stages.foundation.versions import TRAINING
 
@@ -82,6 +83,7 @@ def _machine(device: torch.device) -> list[str]:
         str(device),
         torch.cuda.get_device_name(device) if device.type == "cuda" else "",
         platform.machine(),
+        cpu_name(),
         torch.backends.cpu.get_cpu_capability(),
         str(torch.get_num_threads()),
         *(module.__version__ for module in (torch, transformers, peft, np)),
