@@ -121,6 +121,19 @@ def method_record(method: str, architectures: Sequence[str]) -> Record:
     return record
 
 
+def passes_record() -> Record:
+    """Trained by passes over the rows, the last batch of each short, with weight decay: what 40 steps do not see."""
+    save_tiny_bert(Path("tiny"))
+    changes = {
+        "model": "./tiny",
+        "train.epochs": 3,
+        "train.max_steps": None,
+        "train.weight_decay": 0.1,
+        "train.patience": 1,
+    }
+    return {method: _trained(method, changes, num_rows=70) for method in ("lora", "full", "head")}
+
+
 def scoring_record() -> Record:
     """Scores of logits, with two classes and with four."""
     record = {}
@@ -148,6 +161,7 @@ def records() -> dict[str, Callable[[], Record]]:
         f"corpus-{versions.CORPUS}-sst2": sst2_record,
         training: training_record,
         **{name: make for method in METHODS for name, make in _method_records(method).items()},
+        f"passes-{training}": passes_record,
         f"scoring-{versions.SCORING}": scoring_record,
     }
 
@@ -196,9 +210,9 @@ def _digest(values: np.ndarray[Any, Any]) -> Record:
     }
 
 
-def _trained(method: str, changes: dict[str, Any]) -> Record:
+def _trained(method: str, changes: dict[str, Any], *, num_rows: int = 72) -> Record:
     """Fresh weights, the loss path, and the logits of the kept epoch."""
-    changes = changes | {
+    changes = {
         "method": method,
         "seed": 42,
         "train.device": "cpu",
@@ -209,9 +223,9 @@ def _trained(method: str, changes: dict[str, Any]) -> Record:
         "train.batch_size": 8,
         "train.lora.learning_rate": 5e-3,
         "train.full.learning_rate": 5e-4,
-    }
+    } | changes
     write_params(changes)
-    write_split(paths.SUBSET, _opinions(72, seed=0))
+    write_split(paths.SUBSET, _opinions(num_rows, seed=0))
     write_split(paths.VALIDATION, _opinions(24, seed=1))
     write_split(paths.TEST, _opinions(24, seed=2))
     fresh = _fresh_weights() if METHODS[method].has_base_model else {}

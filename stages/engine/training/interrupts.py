@@ -28,10 +28,12 @@ class Interrupts:
                     self._before[kind] = signal.signal(kind, self._remember)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         for kind, handler in self._before.items():
             signal.signal(kind, handler)  # type: ignore[arg-type]
         self._before.clear()
+        if self.asked and failure is None:  # it came when nothing looked any more: late, and not forgotten
+            raise KeyboardInterrupt
 
     @contextmanager
     def obeyed(self) -> Iterator[None]:
