@@ -11,7 +11,7 @@ from tests.benchmark.table import Measurement, Result, page, plain, spread, tabl
 from tests.benchmark.task import Task, read_rows, read_settings
 from tests.benchmark.throughput import main
 from tests.benchmark.worker import Worker
-from tests.tiny_bert import save_tiny_bert
+from tests.tiny_models import save_tiny_bert
 
 MACHINE = Machine(processor="Abacus", cores=2, threads=1, bf16_units=[], versions={"torch": "2.13.0"})
 

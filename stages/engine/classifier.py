@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.engine.adapters import find_targets, keep_blocks, widen
 from stages.engine.forward import Forward, prepare_forward
 from stages.engine.models.encoder import (
     FreshEncoder,
@@ -28,6 +29,7 @@ from stages.engine.models.encoder import (
 )
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
+from stages.engine.pooling import freeze_unread
 from stages.engine.predict import predict_logits
 from stages.engine.tokens import TokenRows, tokenize
 from stages.engine.training.checkpoint import open_checkpoints
@@ -54,7 +56,8 @@ class EncoderClassifier:
     @cached_property
     def forward(self) -> Forward:
         """The forward pass, for training; its `merged()` is for prediction."""
-        return prepare_forward(self.transformer, self.record.engine, self.record.precision)
+        record = self.record
+        return prepare_forward(self.transformer, record.engine, record.precision, record.read_by_head)
 
     @property
     def transformer(self) -> PreTrainedModel:
@@ -140,7 +143,8 @@ def build_classifier(
             `params.max_tokens`.
     """
     encoder = fresh_encoder(setup.base, label_names, max_tokens=params.max_tokens, seed=seed)
-    model = encoder.model if adapter is None else _adapt(setup, encoder, adapter, method)
+    model, fixed = (encoder.model, 0) if adapter is None else _adapt(setup, encoder, adapter, method)
+    freeze_unread(encoder.model, params.reading)
     weights = list(model.parameters())
     record = record_training(
         setup,
@@ -149,7 +153,7 @@ def build_classifier(
         method=method,
         method_version=method_version,
         label_names=label_names,
-        trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad) - fixed,
         total_parameters=sum(weight.numel() for weight in weights),
     )
     torch.nn.Module.to(model, setup.device)  # Transformers gives its own `to` no usable type
@@ -163,7 +167,7 @@ def load_whole_classifier(folder: Path, device: torch.device) -> EncoderClassifi
         StudyError: If it cannot be loaded.
     """
     record = read_record(folder)
-    model, _ = load_model(folder, str(folder), tuple(record.label_names))
+    model = load_model(folder, str(folder), tuple(record.label_names))
     return _loaded(model, folder, record, device)
 
 
@@ -186,22 +190,24 @@ def _loaded(
     return EncoderClassifier(model, load_tokenizer(folder, str(folder)), record, device)
 
 
-def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str) -> PeftModel:
-    """PEFT's layers around those that the adapter names; what is fresh is trained and saved with it."""
-    key, targets = f"train.{method}.target_modules", sorted(adapter.target_modules or [])
-    names = [f".{name}" for name, _ in encoder.model.base_model.named_modules()]
-    lacking = [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
-    if lacking:  # PEFT would adapt the others and say nothing
-        raise StudyError(f"model {setup.base.name} has no layers named {', '.join(lacking)} ({key})")
+def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str) -> tuple[PeftModel, int]:
+    """PEFT's layers around those that the adapter names, and how many of their numbers stay 0.
+
+    What is fresh is trained and saved with it.
+    """
+    key = f"train.{method}.target_modules"
+    targets = find_targets(encoder.model, adapter.target_modules or [], key=key)
+    adapter.target_modules = list(targets.names)
+    widen(adapter, targets)
     adapter.modules_to_save = sorted(encoder.fresh - PEFT_HEADS) or None
     try:
         with _known_warnings():
             model = get_peft_model(encoder.model, adapter)
-    except ValueError as error:  # of layers that are not linear
+    except ValueError as error:
         raise StudyError(f"{key}: {error}") from error
     # A path would differ from machine to machine, and so would the hash of the model.
     model.peft_config["default"].base_model_name_or_path = setup.base.location
-    return model
+    return model, keep_blocks(encoder.model, targets)
 
 
 def _save_adapter(model: PeftModel, folder: Path) -> None:

@@ -1,25 +1,27 @@
 """Which forward pass a model gets: the packed one where it is known to compute the same, else Transformers' own."""
 
+from collections.abc import Iterator
 from typing import Literal, Protocol
 
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
-from transformers import BertForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
+from stages.engine.architectures import architecture_of
 from stages.engine.models.record import Engine, Precision
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.packed.operators import public_operators
-from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packed_encoder import PackedEncoder
 from stages.engine.packed.packing import PackedBatch
 from stages.engine.packed.projection import ADAPTER
+from stages.engine.params import Reading
 from stages.engine.plain import PlainForward
+from stages.engine.pooling import is_of_head
 from stages.engine.precision import dtype_of
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
-
-ENCODER = "bert.encoder.layer."  # where the packed pass computes the linear layers itself
 
 
 class Forward(Protocol):
@@ -31,8 +33,8 @@ class Forward(Protocol):
     def merged(self) -> "Forward":
         """The same pass for prediction, with the weights as they are now."""
 
-    def mean_hidden(self, batch: PackedBatch) -> Tensor:
-        """(B, W) float32 mean hidden state of each text, dropout off."""
+    def states(self, batch: PackedBatch) -> Tensor:
+        """(B, W) float32 state of each text that the head reads, dropout off."""
 
 
 def choose_engine(wanted: Literal["auto", "packed", "plain"], model: PreTrainedModel) -> Engine:
@@ -54,37 +56,39 @@ def choose_engine(wanted: Literal["auto", "packed", "plain"], model: PreTrainedM
 
 def unknown_to_packed(model: PreTrainedModel) -> str | None:
     """What keeps the packed engine from computing what Transformers and PEFT do; None if nothing does."""
-    if type(model) is not BertForSequenceClassification:
+    architecture = architecture_of(model)
+    if architecture is None or architecture.encoder is None:
         return f"models of type {model.config.model_type}"
-    if model.config.hidden_act != "gelu":
-        return f"the activation {model.config.hidden_act}"
-    if model.config.is_decoder:
-        return "decoders"
+    if obstacle := architecture.obstacle(model):
+        return obstacle
+    layers = architecture.encoder(model).layers
+    wanted = {id(module) for layer in layers for module in layer.by_role().values()}
+    linear = {name: module for name, module in model.named_modules() if id(module) in wanted}
     for name, module in model.named_modules():
-        if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper) and (what := _unknown_adapter(name, module)):
+        if not isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper) or is_of_head(model, name):
+            continue
+        if what := _unknown_adapter(module) if name in linear else "an adapter":
             return f"{what} on {name}"
-    adapters = [module for module in model.modules() if isinstance(module, LoraLinear)]
-    if len(ranks := {layer.r[ADAPTER] for layer in adapters}) > 1:
-        return f"adapters of different ranks, {' and '.join(map(str, sorted(ranks)))}"
-    linear_weights = [weight for name, weight in model.named_parameters() if _is_linear_of_the_encoder(name)]
-    if adapters and any(weight.requires_grad for weight in linear_weights):
+    for layer in layers:
+        if len(ranks := {one.r[ADAPTER] for one in layer.attention_input if isinstance(one, LoraLinear)}) > 1:
+            return f"adapters of different ranks, {' and '.join(map(str, sorted(ranks)))}, side by side"
+    adapters = [layer for layer in linear.values() if isinstance(layer, LoraLinear)]
+    if adapters and any(weight.requires_grad for layer in linear.values() for weight in _base_weights(layer)):
         return "weights or biases that are trained beside an adapter"
     return None
 
 
-def _is_linear_of_the_encoder(parameter: str) -> bool:
-    return parameter.startswith(ENCODER) and ".lora_" not in parameter and "LayerNorm" not in parameter
+def _base_weights(layer: nn.Module) -> Iterator[nn.Parameter]:
+    return (layer.base_layer if isinstance(layer, LoraLinear) else layer).parameters()
 
 
-def _unknown_adapter(name: str, module: BaseTunerLayer | AuxiliaryTrainingWrapper) -> str | None:
-    """What PEFT computes here that the packed pass does not; None if it does.
+def _unknown_adapter(module: BaseTunerLayer | AuxiliaryTrainingWrapper) -> str | None:
+    """What PEFT computes on a linear layer of the encoder that the packed pass does not; None if it does.
 
-    In the encoder it computes one plain LoRA on a linear layer (`Projection`), in its own way. The pooler and the head
-    it calls as modules, so that PEFT computes them.
+    It computes one plain LoRA (`Projection`), in its own way. Pooler and head it calls as modules, so that PEFT
+    computes what it put there.
     """
-    if name.startswith(("bert.pooler", "classifier")):
-        return None
-    if not name.startswith(ENCODER) or type(module) is not LoraLinear:
+    if type(module) is not LoraLinear:
         return "an adapter"
     if type(module.base_layer) is not nn.Linear or module.fan_in_fan_out:
         return "an adapter of no plain linear layer"
@@ -99,7 +103,7 @@ def _unknown_adapter(name: str, module: BaseTunerLayer | AuxiliaryTrainingWrappe
     return None
 
 
-def prepare_forward(model: PreTrainedModel, engine: str, precision: Precision) -> Forward:
+def prepare_forward(model: PreTrainedModel, engine: str, precision: Precision, reading: Reading) -> Forward:
     """The forward pass of an engine over the weights of Transformers' model, PEFT's layers inside.
 
     Says so where the packed one has to take public operators for faster private ones.
@@ -107,5 +111,5 @@ def prepare_forward(model: PreTrainedModel, engine: str, precision: Precision) -
     if engine == "packed":
         for slower in public_operators(model.device, dtype_of(precision)):
             say(f"engine packed, with PyTorch's public operators, which are slower; {slower}")
-        return PackedBert(model, dtype_of(precision))
-    return PlainForward(model, precision)
+        return PackedEncoder(model, dtype_of(precision), reading)
+    return PlainForward(model, precision, reading)

@@ -21,6 +21,21 @@ class BaseModelParams:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What the classification head reads of a text, in one meaning for every method."""
+
+    pooling: Literal["first", "mean"]  # the last hidden state of the first token, or the mean over all tokens
+    pooler: Literal[
+        "own", "none"
+    ]  # the dense layer that the architecture has before its logits, or a linear head alone
+
+    @property
+    def is_transformers(self) -> bool:
+        """Whether it is what the classifiers of Transformers compute by themselves."""
+        return self.pooling == "first" and self.pooler == "own"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainParams:
     """Of the section `train`, what the methods share."""
 
@@ -33,6 +48,8 @@ class TrainParams:
     patience: int  # epochs without a better validation loss before stopping
     max_tokens: int  # tokens of the longest text, special tokens included
     bucket_batches: int  # batches sorted by length together
+    pooling: Literal["first", "mean"]  # of a text's last hidden states, what the head reads
+    pooler: Literal["own", "none"]  # whether the architecture's dense layer lies before the logits
     engine: Literal["auto", "packed", "plain"]
     device: Device
     precision: Literal["auto", "bf16", "fp32"]
@@ -49,6 +66,11 @@ class TrainParams:
             check_param(self.max_steps >= self.epochs, rounds)
         check_param(self.weight_decay >= 0, f"train.weight_decay must be at least 0, got {self.weight_decay}")
         check_param(self.max_grad_norm > 0, f"train.max_grad_norm must be above 0, got {self.max_grad_norm}")
+
+    @property
+    def reading(self) -> Reading:
+        """What the head reads."""
+        return Reading(pooling=self.pooling, pooler=self.pooler)
 
     def section(self, method: str) -> Any:
         """The section of one method; `stages.methods` adds a field for each."""

@@ -24,9 +24,9 @@ def predict_logits(
 
 
 @torch.inference_mode()
-def mean_hidden(forward: Forward, texts: TokenRows, *, batch_tokens: int, device: torch.device) -> NDArray[np.float32]:
-    """(N, W) float32 mean of the last hidden states of each text, in the order of the texts, dropout off."""
-    return _per_text(texts, batch_tokens, device, forward.merged().mean_hidden)
+def text_states(forward: Forward, texts: TokenRows, *, batch_tokens: int, device: torch.device) -> NDArray[np.float32]:
+    """(N, W) float32 state of each text that the head reads, in the order of the texts, dropout off."""
+    return _per_text(texts, batch_tokens, device, forward.merged().states)
 
 
 def _per_text(

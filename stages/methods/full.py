@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.engine.params import Device, check_learning_rate
-from stages.methods.method import GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
+from stages.methods.method import FINE_TUNING_HEAD, GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
 
 NAME = "full"
 VERSION = 1  # of its numbers
@@ -47,6 +47,7 @@ METHOD = Method(
     version=VERSION,
     params=FullParams,
     reads=GRADIENT_DESCENT,
+    implied=FINE_TUNING_HEAD,
     by_steps=True,
     look=Look(color="#c2570c", marker="s", dash=(5, 1.5)),
     words=Words(

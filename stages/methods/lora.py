@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stages.engine.params import Device, check_learning_rate
 from stages.foundation.errors import check_param
-from stages.methods.method import GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
+from stages.methods.method import FINE_TUNING_HEAD, GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -24,7 +24,9 @@ class LoraParams:
     alpha: int  # numerator of the scaling alpha / rank
     dropout: float  # probability of dropping an input of A, in [0, 1)
     bias: Literal["none", "all", "lora_only"]  # which biases are trained as well
-    target_modules: list[str]  # suffixes of the adapted linear layers' names
+    use_rslora: bool  # rank-stabilised: alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)
+    use_dora: bool  # magnitudes trained apart (Liu et al. 2024, arXiv:2402.09353)
+    target_modules: list[str]  # roles, `all-linear`, or suffixes of the adapted linear layers' names
 
     def __post_init__(self) -> None:
         check_learning_rate(NAME, self.learning_rate)
@@ -44,6 +46,8 @@ def adapter_config(lora: LoraParams) -> "LoraConfig":
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         bias=lora.bias,
+        use_rslora=lora.use_rslora,
+        use_dora=lora.use_dora,
         target_modules=lora.target_modules,
     )
 
@@ -82,6 +86,7 @@ METHOD = Method(
     version=VERSION,
     params=LoraParams,
     reads=GRADIENT_DESCENT,
+    implied={**FINE_TUNING_HEAD, "train.lora.use_rslora": False, "train.lora.use_dora": False},
     by_steps=True,
     look=Look(color="#1f4e8c", marker="o", dash=()),
     words=Words(

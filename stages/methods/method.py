@@ -4,7 +4,7 @@ Declarations need no torch and no scikit-learn: these are imported inside `build
 report read what is said of a method and never run it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,11 @@ GRADIENT_DESCENT = (
     "train.patience",
     "train.max_tokens",
     "train.bucket_batches",
+    "train.pooling",
+    "train.pooler",
 )
+
+FINE_TUNING_HEAD = {"train.pooling": "first", "train.pooler": "own"}  # before these were params
 
 
 class Classifier(Protocol):
@@ -109,6 +113,7 @@ class Method:
     version: int  # of its numbers, from 1
     params: type[Any]  # frozen dataclass, its own section
     reads: tuple[str, ...]  # dotted keys and sections of params.yaml that its numbers hang on, beside its own section
+    implied: Mapping[str, Any]  # dotted keys of params that came later: the values that earlier results were made with
     by_steps: bool  # trained by optimizer steps: it has epochs, and its section a learning_rate
     look: Look
     words: Words

@@ -67,6 +67,7 @@ class TfidfClassifier:
             precision="fp64",
             max_tokens=0,
             base=None,
+            reading=None,
         )
 
     def fit(
@@ -178,6 +179,7 @@ METHOD = Method(
     version=VERSION,
     params=TfidfParams,
     reads=(),
+    implied={},
     by_steps=False,
     look=Look(color="#6b6f75", marker="D", dash=(1, 1.2)),
     words=Words(

@@ -99,7 +99,11 @@ def deciding_params(tree: Mapping[str, Any]) -> dict[str, Any]:
     if "model" in method.reads:
         read.append(f"train.base_models.{values['model']}")
     kept = {key: value for key, value in values.items() if any(f"{key}.".startswith(f"{name}.") for name in read)}
-    return {key: value for key, value in sorted(kept.items()) if value is not None}
+    return {
+        key: value
+        for key, value in sorted(kept.items())
+        if value is not None and (key not in method.implied or value != method.implied[key])
+    }
 
 
 def identity_of_experiment(lock: Mapping[str, Any], metrics: Mapping[str, Any]) -> Identity | None:

@@ -8,6 +8,7 @@ from stages.engine.classifier import EncoderClassifier, build_classifier
 from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.encoder import Setup
 from stages.engine.packed.dropout import DropoutMasks
+from stages.engine.params import Reading
 from stages.engine.tokens import TokenRows
 from stages.foundation.split import Split
 from stages.methods import TrainSection
@@ -15,7 +16,7 @@ from stages.methods.full import FullParams
 from stages.methods.head import HeadParams
 from stages.methods.lora import adapter_config
 from stages.methods.tfidf import TfidfParams
-from tests.tiny_bert import LORA, NO_DROPOUT, VOCABULARY, save_tiny_bert
+from tests.tiny_models import LORA, NO_DROPOUT, VOCABULARY, save_tiny_bert
 
 CPU = torch.device("cpu")
 PARAMS = TrainSection(
@@ -28,6 +29,8 @@ PARAMS = TrainSection(
     checkpoint_seconds=60,
     max_tokens=16,
     bucket_batches=2,
+    pooling="first",
+    pooler="own",
     engine="auto",
     device="cpu",
     precision="fp32",
@@ -37,6 +40,7 @@ PARAMS = TrainSection(
     tfidf=TfidfParams(max_ngram=2, inverse_regularization=10.0),
     base_models={},
 )
+TRANSFORMERS, MEAN = Reading(pooling="first", pooler="own"), Reading(pooling="mean", pooler="none")
 STILL_LORA = replace(LORA, dropout=0.0)
 
 

@@ -18,7 +18,7 @@ from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.methods.lora import LoraParams, adapter_config
 from tests.engine.conftest import CPU, build, opinions, train
-from tests.tiny_bert import LORA
+from tests.tiny_models import LORA
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

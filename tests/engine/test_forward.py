@@ -5,21 +5,23 @@ from peft import IA3Config, LoraConfig, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora.config import VeloraConfig
 from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    RobertaConfig,
-    RobertaForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
 )
 
 from stages.engine import forward
 from stages.engine.forward import choose_engine, prepare_forward, unknown_to_packed
-from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packed_encoder import PackedEncoder
 from stages.engine.packed.packing import pack
 from stages.engine.plain import PlainForward
 from stages.foundation.errors import StudyError
-from tests.engine.conftest import assert_near, texts_of
+from tests.engine.conftest import TRANSFORMERS, assert_near, texts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -56,13 +58,19 @@ def ia3():
     return model
 
 
-def distilbert():
-    config = DistilBertConfig(vocab_size=60, dim=32, n_layers=1, n_heads=4, hidden_dim=64)
-    return DistilBertForSequenceClassification(config)
+def albert():
+    return AlbertForSequenceClassification(AlbertConfig(**SMALL, embedding_size=16))
 
 
-def roberta():
-    return RobertaForSequenceClassification(RobertaConfig(**SMALL))
+def deberta():
+    return DebertaV2ForSequenceClassification(DebertaV2Config(**SMALL))
+
+
+def modernbert(kind):
+    rope = {"rope_type": kind, "rope_theta": 10000.0, "factor": 2.0}
+    parameters = {"full_attention": rope, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}
+    config = ModernBertConfig(**SMALL, pad_token_id=0, rope_parameters=parameters)
+    return ModernBertForSequenceClassification(config)
 
 
 def subclass():
@@ -73,10 +81,11 @@ def subclass():
 
 
 UNKNOWN = {
-    "distilbert": (distilbert, "models of type distilbert"),
-    "roberta": (roberta, "models of type roberta"),
+    "albert": (albert, "models of type albert"),
+    "deberta": (deberta, "models of type deberta-v2"),
+    "frequencies that follow the texts": (lambda: modernbert("dynamic"), "rotary positions of the kind dynamic"),
     "subclass": (subclass, "models of type bert"),
-    "relu": (lambda: bert(hidden_act="relu"), "the activation relu"),
+    "cross-attention": (lambda: bert(add_cross_attention=True, is_decoder=True), "decoders"),
     "decoder": (lambda: bert(is_decoder=True), "decoders"),
     "bias all": (lambda: bert({"target_modules": ["query"], "bias": "all"}), "weights or biases that are trained"),
     "bias lora_only": (
@@ -109,7 +118,7 @@ UNKNOWN = {
     ),
     "ranks": (
         lambda: bert({"target_modules": ["query", "value"], "rank_pattern": {"value": 2}}),
-        "adapters of different ranks, 2 and 4",
+        "adapters of different ranks, 2 and 4, side by side",
     ),
     "a layer that is trained as well": (
         lambda: bert({"target_modules": ["query"], "modules_to_save": ["value"]}),
@@ -180,13 +189,13 @@ def test_plain_is_plain_whatever_the_model(capsys):
 
 
 def test_each_engine_has_its_forward_pass():
-    assert isinstance(prepare_forward(bert(), "packed", "fp32"), PackedBert)
-    assert isinstance(prepare_forward(bert(), "plain", "fp32"), PlainForward)
+    assert isinstance(prepare_forward(bert(), "packed", "fp32", TRANSFORMERS), PackedEncoder)
+    assert isinstance(prepare_forward(bert(), "plain", "fp32", TRANSFORMERS), PlainForward)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_packed_engine_computes_in_the_format_asked_for(precision):
-    packed = prepare_forward(bert(), "packed", precision)
+    packed = prepare_forward(bert(), "packed", precision, TRANSFORMERS)
     assert packed._dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
@@ -197,14 +206,16 @@ def test_adapters_that_differ_by_their_scale_alone_are_computed_as_peft_does(var
         torch.nn.init.normal_(layer.lora_B["default"].weight)
     batch = pack(texts_of([3, 9, 17]), np.arange(3))
 
-    packed, plain = (prepare_forward(model, engine, "fp32").logits(batch, None) for engine in ("packed", "plain"))
+    packed, plain = (
+        prepare_forward(model, engine, "fp32", TRANSFORMERS).logits(batch, None) for engine in ("packed", "plain")
+    )
 
     assert_near(packed, plain, rounding=1e-5)  # some 20 sums of up to 64 terms in float32
 
 
 def test_slower_public_operators_are_said_to_be_taken(monkeypatch, capsys):
     monkeypatch.setattr(forward, "public_operators", lambda *_: ["products: no oneDNN"])
-    prepare_forward(bert(), "packed", "fp32")
+    prepare_forward(bert(), "packed", "fp32", TRANSFORMERS)
 
     expected = "engine packed, with PyTorch's public operators, which are slower; products: no oneDNN\n"
     assert capsys.readouterr().out == expected

@@ -6,7 +6,7 @@ from stages.engine.head import build_head_classifier
 from stages.engine.models.base_model import find_base_model
 from stages.engine.models.encoder import Setup
 from tests.engine.conftest import CPU, PARAMS, opinions
-from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+from tests.tiny_models import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 
 
 @pytest.mark.parametrize("save", [save_tiny_bert, save_tiny_distilbert, save_tiny_roberta])

@@ -11,12 +11,12 @@ from torch.nn.functional import cross_entropy
 
 from stages.engine.models.base_model import find_base_model
 from stages.engine.packed.dropout import DropoutMasks
-from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packed_encoder import PackedEncoder
 from stages.engine.packed.packing import pack
 from stages.engine.plain import PlainForward
 from stages.engine.training.history import best_epoch
-from tests.engine.conftest import CPU, STILL_LORA, assert_near, build, opinions, stir, texts_of, train
-from tests.tiny_bert import NO_DROPOUT, save_tiny_bert
+from tests.engine.conftest import CPU, STILL_LORA, TRANSFORMERS, assert_near, build, opinions, stir, texts_of, train
+from tests.tiny_models import NO_DROPOUT, save_tiny_bert
 
 # float32 knows 6e-8 of a value. Logits and gradients have been through some 20 sums of up to 64 terms.
 ROUNDING = 1e-5
@@ -34,7 +34,9 @@ def batch_of(lengths):
 
 
 def packed_and_plain(classifier):
-    return PackedBert(classifier.transformer, torch.float32), PlainForward(classifier.transformer, "fp32")
+    return PackedEncoder(classifier.transformer, torch.float32, TRANSFORMERS), PlainForward(
+        classifier.transformer, "fp32", TRANSFORMERS
+    )
 
 
 def outcome(classifier, forward, batch):

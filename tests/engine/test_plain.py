@@ -10,7 +10,7 @@ from stages.foundation.errors import StudyError
 from stages.methods import TrainView, build, load
 from tests.engine.conftest import PARAMS, opinions
 from tests.engine.conftest import build as build_on
-from tests.tiny_bert import LORA, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+from tests.tiny_models import LORA, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 
 FAMILIES = {
     "distilbert": (save_tiny_distilbert, ["q_lin", "v_lin"], "models of type distilbert"),

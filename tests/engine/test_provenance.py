@@ -17,6 +17,7 @@ TFIDF = Record(
     precision="fp64",
     max_tokens=0,
     base=None,
+    reading=None,
 )
 
 

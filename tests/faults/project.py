@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from stages.foundation import paths
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
-from tests.tiny_bert import save_tiny_bert
+from tests.tiny_models import save_tiny_bert
 
 STEPS = 300  # of the optimizer
 PARAMS = {

@@ -38,7 +38,7 @@ from stages.foundation.split import Split, read_split, write_split
 from stages.methods import METHODS, TrainView, build
 from stages.scoring.classification import score
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
-from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+from tests.tiny_models import TINY, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 
 RECORDS = Path(__file__).with_name("records")
 STEPS = 40
@@ -51,8 +51,15 @@ Record = dict[str, Any]
 ARCHITECTURES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "bert, packed": (save_tiny_bert, {"train.engine": "packed"}),
     "bert, plain": (save_tiny_bert, {"train.engine": "plain"}),
-    "distilbert, plain": (save_tiny_distilbert, {"train.lora.target_modules": ["q_lin", "v_lin"]}),
-    "roberta, plain": (save_tiny_roberta, {}),
+    "distilbert, plain": (
+        save_tiny_distilbert,
+        {"train.engine": "plain", "train.lora.target_modules": ["q_lin", "v_lin"]},
+    ),
+    "roberta, plain": (save_tiny_roberta, {"train.engine": "plain"}),
+    **{
+        f"{name}, packed": (TINY[name], {"train.engine": "packed"})
+        for name in ("distilbert", "roberta", "electra", "mpnet", "modernbert")
+    },
 }
 FOUNDING = ("bert, packed", "bert, plain", "distilbert, plain", "roberta, plain")  # of the first record
 
@@ -117,7 +124,8 @@ def method_record(method: str, architectures: Sequence[str]) -> Record:
         save, changes = ARCHITECTURES[name]
         shutil.rmtree("tiny", ignore_errors=True)
         save(Path("tiny"))
-        record[name] = _trained(method, {"model": "./tiny"} | changes)
+        read = _read_before_it_was_a_param(method) if name in FOUNDING else {}
+        record[name] = _trained(method, {"model": "./tiny"} | changes | read)
     return record
 
 
@@ -131,7 +139,15 @@ def passes_record() -> Record:
         "train.weight_decay": 0.1,
         "train.patience": 1,
     }
-    return {method: _trained(method, changes, num_rows=70) for method in ("lora", "full", "head")}
+    return {
+        method: _trained(method, changes | _read_before_it_was_a_param(method), num_rows=70)
+        for method in ("lora", "full", "head")
+    }
+
+
+def _read_before_it_was_a_param(method: str) -> dict[str, Any]:
+    """What its head read when the first records were made."""
+    return {key: value for key, value in METHODS[method].implied.items() if key in ("train.pooling", "train.pooler")}
 
 
 def scoring_record() -> Record:
@@ -243,7 +259,7 @@ def _trained(method: str, changes: dict[str, Any], *, num_rows: int = 72) -> Rec
 
 def _fresh_weights() -> Record:
     classifier: Any = build(read_params("train", TrainView), LABELS)
-    trained = dict(classifier.head.named_parameters()) if hasattr(classifier, "head") else classifier.trainable()
+    trained = classifier.trainable()
     joined = np.concatenate([trained[name].detach().numpy().ravel() for name in sorted(trained)])
     return _digest(joined) | {"numbers": len(joined)}
 

@@ -48,6 +48,7 @@ class Majority:
             precision="fp32",
             max_tokens=0,
             base=None,
+            reading=None,
         )
 
     def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None) -> Fit:  # noqa: ARG002

@@ -96,6 +96,7 @@ def test_a_model_of_a_method_that_is_no_more_is_one_clear_line(tmp_path):
         precision="fp32",
         max_tokens=0,
         base=None,
+        reading=None,
     )
     write_record(tmp_path, record)
 

@@ -9,7 +9,7 @@ from stages.foundation import paths, versions
 from stages.foundation.split import write_split
 from tests.engine.conftest import opinions
 from tests.pages.workspace import complaint, write_params
-from tests.tiny_bert import save_tiny_bert
+from tests.tiny_models import save_tiny_bert
 
 PARAMS = {
     "model": "./tiny",

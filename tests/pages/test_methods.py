@@ -9,7 +9,7 @@ from stages.foundation import paths
 from stages.foundation.files import read_json
 from tests.pages.workspace import write_own_data, write_params
 from tests.reporting.page import words
-from tests.tiny_bert import save_tiny_bert
+from tests.tiny_models import save_tiny_bert
 
 CHANGES = {
     "dataset": "mine",

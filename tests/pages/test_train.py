@@ -14,7 +14,7 @@ from stages.foundation.errors import StudyError
 from stages.foundation.split import write_split
 from tests.engine.conftest import opinions
 from tests.pages.workspace import complaint, run_as_program, write_params
-from tests.tiny_bert import save_tiny_bert, save_tiny_distilbert
+from tests.tiny_models import save_tiny_bert, save_tiny_distilbert
 
 TINY = {"model": "./tiny", "train.epochs": 2, "train.device": "cpu", "train.precision": "fp32"}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -21,11 +22,10 @@ from stages.engine.forward import choose_engine
 from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.record import BaseRecord, Precision, Record
 from stages.engine.params import BaseModelParams, TrainParams
+from stages.engine.pooling import POOLER, is_of_head
 from stages.engine.precision import choose_precision
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
-
-POOLER = "pooler"  # the one part of an encoder that pretraining often leaves out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class FreshEncoder:
     """A base model in memory, with a fresh head, as every training on one begins."""
 
     model: PreTrainedModel  # Transformers' classifier
-    fresh: frozenset[str]  # modules whose weights are not in the base model's files
+    fresh: frozenset[str]  # modules that begin anew: the head, and a pooler that is not in the base model's files
     tokenizer: PreTrainedTokenizerBase
 
 
@@ -90,6 +90,7 @@ def record_training(
         trainable_parameters=trainable_parameters,
         total_parameters=total_parameters,
         engine=choose_engine(params.engine, model),
+        reading=params.reading,
         precision=setup.precision,
         max_tokens=params.max_tokens,
         base=record_base(setup.base),
@@ -97,24 +98,56 @@ def record_training(
 
 
 def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, frozenset[str]]:
-    """The base model with a fresh classification head, and the modules whose weights are not in its files.
+    """The base model with a fresh classification head, and the modules that begin anew.
+
+    A head that the base model brings was trained on another question; it is left aside, and said so.
 
     Raises:
         StudyError: If it cannot be loaded, or its weights lack more than a pooler and the head.
     """
-    model, missing_keys = load_model(base.folder, base.name, label_names)
-    fresh = frozenset(_module_of(key, model.base_model_prefix) for key in missing_keys)
-    if lacking := sorted(fresh & {name for name, _ in model.base_model.named_children()} - {POOLER}):
-        raise StudyError(f"model {base.name}: its weights lack {', '.join(lacking)}; they would be random")
-    return model, fresh
+    model, missing, other_sizes = _load(base.folder, base.name, label_names)
+    if encoder_keys := sorted(key for key in other_sizes if not is_of_head(model, key)):
+        raise StudyError(
+            f"model {base.name}: its weights do not fit its config.json: {encoder_keys[0]} has another size"
+        )
+    lacking = {module_of(model, key) for key in missing if key.startswith(model.base_model_prefix)}
+    if random := sorted(lacking - {POOLER}):
+        raise StudyError(f"model {base.name}: its weights lack {', '.join(random)}; they would be random")
+    head = {name: module for name, module in model.named_children() if module is not model.base_model}
+    brought = [
+        name
+        for name, module in head.items()
+        if any(f"{name}.{key}" not in missing - other_sizes for key, _ in module.named_parameters())
+    ]
+    if brought:
+        say(f"model {base.name} brings a head of its own ({', '.join(brought)}): left aside, this one is fresh")
+        _begin_anew(model, [head[name] for name in brought])
+    heads = {name for name, module in head.items() if any(True for _ in module.parameters())}
+    return model, frozenset(heads | (lacking & {POOLER}))
 
 
-def load_model(folder: Path, name: str, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, set[str]]:
-    """Transformers' classifier in float32, and the keys that the weight files lack; no pickle, no remote code.
+def _begin_anew(model: PreTrainedModel, modules: list[nn.Module]) -> None:
+    """Draw weights as for a model that is made from its configuration."""
+    for module in modules:
+        for weight in module.parameters():
+            weight._is_hf_initialized = False  # type: ignore[attr-defined]  # what Transformers would not draw again
+        module.apply(model._init_weights)
+
+
+def load_model(folder: Path, name: str, label_names: tuple[str, ...]) -> PreTrainedModel:
+    """Transformers' classifier in float32 with all weights from the folder; no pickle, no remote code.
 
     Raises:
         StudyError: If it cannot be loaded.
     """
+    model, missing, other_sizes = _load(folder, name, label_names)
+    if lacking := sorted(missing | other_sizes):
+        raise StudyError(f"model {name}: its weights lack {lacking[0]}, or have it in another size")
+    return model
+
+
+def _load(folder: Path, name: str, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, set[str], set[str]]:
+    """The classifier, the keys that its files lack, and those that are there in another size; both are drawn anew."""
     require_determinism()
     logging.set_verbosity_error()  # "newly initialized" is for the caller to judge
     logging.disable_progress_bar()
@@ -128,12 +161,11 @@ def load_model(folder: Path, name: str, label_names: tuple[str, ...]) -> tuple[P
             trust_remote_code=False,
             dtype=torch.float32,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # for a head of other classes; the callers judge
         )
-    except RuntimeError as error:
-        raise StudyError(f"model {name}: its weights do not fit its config.json, they have other sizes") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, StrictDataclassError) as error:
         raise StudyError(f"model {name}: cannot be loaded as a text classifier: {error}") from error
-    return model, info["missing_keys"]
+    return model, set(info["missing_keys"]), {key for key, *_ in info["mismatched_keys"]}
 
 
 def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
@@ -209,6 +241,6 @@ def full_disk_as_os_error() -> Iterator[None]:
         raise OSError(errno.ENOSPC, "No space left on device") from error
 
 
-def _module_of(key: str, prefix: str) -> str:
+def module_of(model: PreTrainedModel, name: str) -> str:
     """`classifier` of `classifier.weight`, `pooler` of `bert.pooler.dense.weight`."""
-    return key.removeprefix(f"{prefix}.").split(".")[0]
+    return name.removeprefix(f"{model.base_model_prefix}.").split(".")[0]

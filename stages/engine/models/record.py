@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from stages.engine.params import Reading
 from stages.foundation.files import read_json, write_json
 
 FILE = "classifier.json"
@@ -36,6 +37,13 @@ class Record:
     precision: Precision
     max_tokens: int  # 0: texts are not cut
     base: BaseRecord | None
+    reading: Reading | None  # what its head reads; None: it has no base model
+
+    @property
+    def read_by_head(self) -> Reading:
+        """What the head reads, of a classifier on a base model."""
+        assert self.reading is not None, f"{self.method} has no base model"
+        return self.reading
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -50,5 +58,9 @@ def read_record(folder: Path) -> Record:
         StudyError: If there is none.
     """
     content = read_json(folder / FILE)
-    base = content.pop("base")
-    return Record(**content, base=BaseRecord(**base) if base else None)
+    base, reading = content.pop("base"), content.pop("reading")
+    return Record(
+        **content,
+        base=BaseRecord(**base) if base else None,
+        reading=Reading(**reading) if reading else None,
+    )

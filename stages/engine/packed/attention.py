@@ -26,12 +26,20 @@ class AttentionShape:
     only_first: bool  # the first token of each text alone asks: the classification head reads no other
 
 
-def attend(projected: Tensor, groups: tuple[Group, ...], shape: AttentionShape, masks: DropoutMasks | None) -> Tensor:
+def attend(
+    projected: Tensor,
+    groups: tuple[Group, ...],
+    position_scores: tuple[Tensor | None, ...],
+    shape: AttentionShape,
+    masks: DropoutMasks | None,
+) -> Tensor:
     """Let the tokens of each text attend to each other.
 
     Args:
         projected: (T, 3 W) query, key and value of each token, side by side.
         groups: The texts, by padded length.
+        position_scores: For each group (1 or H, L, L) float32, added to the scores of a query and a key by their
+            positions alone; finite, lest a padded position see nothing. None adds nothing.
         shape: Heads and dropout.
         masks: Draws the dropout; None drops nothing.
 
@@ -39,14 +47,15 @@ def attend(projected: Tensor, groups: tuple[Group, ...], shape: AttentionShape, 
         (T, W), or (B, W) if only the first tokens ask.
     """
     contexts = []
-    for group in groups:
+    for group, scores in zip(groups, position_scores, strict=True):
         mask = None
         if masks is not None:
             num_asking = 1 if shape.only_first else group.width
             mask = masks.draw(
                 (len(group.bias), shape.num_heads, num_asking, group.width), shape.dropout, projected.dtype
             )
-        contexts.append(_GroupAttention.apply(projected[group.tokens], mask, group, shape))  # type: ignore[no-untyped-call]
+        asked = scores[:, :1] if scores is not None and shape.only_first else scores
+        contexts.append(_GroupAttention.apply(projected[group.tokens], mask, asked, group, shape))  # type: ignore[no-untyped-call]
     return contexts[0] if len(contexts) == 1 else torch.cat(contexts)
 
 
@@ -57,7 +66,14 @@ class _GroupAttention(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, mask: Tensor | None, group: Group, shape: AttentionShape) -> Tensor:
+    def forward(
+        ctx: Any,
+        projected: Tensor,
+        mask: Tensor | None,
+        position_scores: Tensor | None,
+        group: Group,
+        shape: AttentionShape,
+    ) -> Tensor:
         head_width = projected.shape[1] // (3 * shape.num_heads)
         padded = projected.index_select(0, group.slots).view(-1, group.width, 3, shape.num_heads, head_width)
         query, key, value = padded.permute(2, 0, 3, 1, 4).reshape(3, -1, group.width, head_width)  # (G H, L, D)
@@ -66,6 +82,8 @@ class _GroupAttention(Function):
         scores = torch.bmm(query, key.transpose(1, 2)).float()  # (G H, Q, L)
         scores = scores.view(len(group.bias), shape.num_heads, -1, group.width)  # (G, H, Q, L)
         scores = torch.add(group.bias, scores, alpha=head_width**-0.5)
+        if position_scores is not None:
+            scores += position_scores
         weights = scores.softmax(dim=-1).to(projected.dtype)
         kept = weights if mask is None else weights * mask
         context = torch.bmm(kept.flatten(0, 1), value)  # (G H, Q, D)
@@ -77,7 +95,7 @@ class _GroupAttention(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor | None, None, None]:
         query, key, value, weights, kept, mask = ctx.saved_tensors
         group, shape = ctx.group, ctx.shape
         head_width = query.shape[-1]
@@ -90,6 +108,9 @@ class _GroupAttention(Function):
         if mask is not None:
             weight_gradient *= mask
         score_gradient = softmax_gradient(weight_gradient.float(), weights.float())
+        position_gradient = None
+        if ctx.needs_input_grad[2]:  # by position, whatever the text; a head of its own has each
+            position_gradient = score_gradient.sum(dim=0)
         score_gradient = score_gradient.mul_(head_width**-0.5).to(gradient.dtype).flatten(0, 1)  # (G H, Q, L)
         parts = gradient.new_zeros(len(group.bias), group.width, 3, shape.num_heads, head_width)
         asking = slice(0, query.shape[1])
@@ -100,4 +121,4 @@ class _GroupAttention(Function):
         ):
             parts[:, rows, at] = part.view(len(group.bias), shape.num_heads, -1, head_width).transpose(1, 2)
         tokens = parts.view(len(group.slots), -1).index_select(0, group.places)
-        return tokens, None, None, None
+        return tokens, None, position_gradient, None, None

@@ -45,10 +45,11 @@ class FrozenWeight:
     """W (out, in) and b (out,) of layers side by side, for x W^T + b and for g W; laid out when first needed."""
 
     def __init__(
-        self, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype, *, made_from: Sequence[Tensor]
+        self, weights: Sequence[Tensor], bias: Tensor | None, dtype: torch.dtype, *, made_from: Sequence[Tensor]
     ) -> None:
         """Keep W and b, and an eye on the weights that they were made from."""
-        self._weights, self._biases, self._dtype = weights, biases, dtype
+        self._weights, self._dtype = weights, dtype
+        self._bias = None if bias is None else bias.to(dtype)
         self._sources = Unchanged(made_from)
         self._linear = frozen_linear(weights[0].device, dtype)
 
@@ -60,10 +61,6 @@ class FrozenWeight:
     def gradient(self, gradient: Tensor) -> Tensor:
         """G W for the gradient g (T, out) of what `product` gave."""
         return self._linear.product(gradient, self._backward, None)
-
-    @cached_property
-    def _bias(self) -> Tensor:
-        return torch.cat(list(self._biases)).to(self._dtype)
 
     @cached_property
     def _forward(self) -> Tensor:
@@ -103,14 +100,20 @@ class Projection:
 
     def _freeze(self, weights: Sequence[Tensor]) -> FrozenWeight:
         sources = [weight for base in self._bases for weight in base.parameters()]
-        return FrozenWeight(weights, [base.bias.detach() for base in self._bases], self._dtype, made_from=sources)
+        bias = self._bias()
+        return FrozenWeight(weights, None if bias is None else bias.detach(), self._dtype, made_from=sources)
+
+    def _bias(self) -> Tensor | None:
+        """(out of all layers,); None where the architecture has none."""
+        biases = [base.bias for base in self._bases if base.bias is not None]
+        return torch.cat(biases) if biases else None
 
     def __call__(self, values: Tensor, masks: DropoutMasks | None) -> Tensor:
         """(T, out of all layers) from x (T, in); without masks nothing is dropped."""
         if self._frozen is None:
             weight = torch.cat([base.weight for base in self._bases]).to(self._dtype)
-            bias = torch.cat([base.bias for base in self._bases]).to(self._dtype)
-            return linear(values, weight, bias)
+            bias = self._bias()
+            return linear(values, weight, None if bias is None else bias.to(self._dtype))
         if not self._adapters:
             return _FrozenProduct.apply(values, self._frozen)  # type: ignore[no-any-return,no-untyped-call]
         down = torch.stack([layer.lora_A[ADAPTER].weight for layer in self._adapters])

@@ -1,4 +1,4 @@
-"""What the training loop trains: texts through an encoder, or a head on features of texts."""
+"""What the training loop trains: texts through an encoder, or a head on states of texts."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from stages.engine.training.checkpoint import Checkpoints, told_age
 from stages.engine.training.state import Generator
 from stages.foundation.log import say
 
-BLOCK_BATCHES = 32  # of features between two looks at the clock
+BLOCK_BATCHES = 32  # of states between two looks at the clock
 TRAIN_AND_VALIDATION = (0, 1)
 NAMES, SECONDS = ("features.train", "features.validation"), "features.seconds"  # in a checkpoint
 
@@ -62,40 +62,46 @@ class TextLearner:
         return predict_logits(self._forward, self._validation, batch_tokens=BATCH_TOKENS, device=self.device)
 
 
-class FeatureLearner:
-    """A linear head that learns from features of its training rows and is validated on those of others."""
+class StateLearner:
+    """A head that learns from the states of its training rows and is validated on those of others."""
 
-    def __init__(self, head: nn.Linear, features: "Features") -> None:
-        self._head, self._features = head, features
-        self._train, self._validation = features.rows()
-        self.lengths, self.device = np.ones(len(self._train), dtype=np.int64), self._train.device
+    def __init__(
+        self,
+        logits: Callable[[Tensor], Tensor],
+        weights: list[nn.Parameter],
+        states: "TextStates",
+        device: torch.device,
+    ) -> None:
+        """`logits` gives (B, C) of (B, W) states by the weights, which lie on the device."""
+        self._logits, self._weights, self._states = logits, weights, states
+        self._train, self._validation = states.rows()
+        self.lengths, self.device = np.ones(len(self._train), dtype=np.int64), device
 
     def weights(self) -> list[nn.Parameter]:
         """The head's."""
-        return list(self._head.parameters())
+        return self._weights
 
     def generators(self) -> list[Generator]:
         """None: nothing is dropped."""
         return []
 
     def tensors(self) -> dict[str, Tensor]:
-        """The features."""
-        return self._features.tensors()
+        """The states."""
+        return self._states.tensors()
 
     def logits(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B, C) float32 logits of training rows; a linear head on fixed features drops nothing."""
-        logits: Tensor = self._head(self._train[torch.from_numpy(rows)])
-        return logits
+        """(B, C) float32 logits of training rows."""
+        return self._logits(self._train[torch.from_numpy(rows)].to(self.device))
 
     @torch.inference_mode()
     def validation_logits(self) -> NDArray[np.float32]:
         """(M, C) logits of all validation rows."""
-        logits: NDArray[np.float32] = self._head(self._validation).numpy()
+        logits: NDArray[np.float32] = self._logits(self._validation.to(self.device)).cpu().numpy()
         return logits
 
 
-class Features:
-    """Features of the training and of the validation rows, (N, W) and (M, W) float32, computed block by block.
+class TextStates:
+    """States of the training and of the validation rows, (N, W) and (M, W) float32, computed block by block.
 
     A block is some whole batches of those that all rows would be computed in, shortest rows first, so that the size of
     a block changes no number.
@@ -112,7 +118,7 @@ class Features:
         """Compute nothing yet.
 
         Args:
-            compute: Features of texts, (B, W), in batches of its own.
+            compute: States of texts, (B, W), in batches of its own.
             batches: The rows of each of these batches, from the lengths of all texts.
             train: The training rows.
             validation: The validation rows.
@@ -121,12 +127,12 @@ class Features:
         self._texts = (train, validation)
         self._batches = [batches(texts.lengths) for texts in self._texts]
         self._blocks: list[list[Tensor]] = [[], []]
-        self.seconds = 0.0  # wall time of the training rows' features
+        self.seconds = 0.0  # wall time of the training rows' states
 
     @property
     def progress(self) -> str:
         """For people."""
-        return f"features of row {sum(map(self._done, TRAIN_AND_VALIDATION)):,} of {sum(map(len, self._texts)):,}"
+        return f"states of row {sum(map(self._done, TRAIN_AND_VALIDATION)):,} of {sum(map(len, self._texts)):,}"
 
     def take(self, checkpoints: Checkpoints) -> None:
         """Compute what the checkpoint that was found lacks; nothing if the training itself ended before."""
@@ -163,7 +169,7 @@ class Features:
         return sum(map(len, self._blocks[part]))
 
     def _next_block(self, part: int) -> tuple[Tensor, float]:
-        """The features of the next rows, and the seconds that count as training."""
+        """The states of the next rows, and the seconds that count as training."""
         started, done, texts = time.perf_counter(), self._done(part), self._texts[part]
         ahead = _from_row(self._batches[part], done)[:BLOCK_BATCHES]
         rows = np.concatenate(ahead)

@@ -35,7 +35,7 @@ def both(lengths, *, num_heads=2, head_width=4, only_first=False, dropout=0.0, d
 
     ours = projected.clone().requires_grad_()
     shape = AttentionShape(num_heads=num_heads, dropout=dropout, only_first=only_first)
-    context = attend(ours, groups, shape, masks if dropout else None)
+    context = attend(ours, groups, (None,) * len(groups), shape, masks if dropout else None)
     context.backward(outer)
 
     theirs = projected.double().requires_grad_()
@@ -78,7 +78,7 @@ def test_a_text_hears_nothing_of_its_neighbours():
     disturbed = projected.clone()
     disturbed[3:8] = 1e6
 
-    calm, disturbed = (attend(values, groups, shape, None) for values in (projected, disturbed))
+    calm, disturbed = (attend(values, groups, (None,) * len(groups), shape, None) for values in (projected, disturbed))
 
     assert torch.equal(calm[:3], disturbed[:3])
     assert torch.equal(calm[8:], disturbed[8:])

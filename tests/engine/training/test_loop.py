@@ -13,7 +13,7 @@ from stages.engine.training.history import best_epoch, read_history, write_histo
 from stages.engine.training.state import steps_of_epochs
 from stages.foundation.errors import ParamsError, StudyError
 from tests.engine.conftest import PARAMS, STILL_LORA, build, opinions, train, turned
-from tests.tiny_bert import LORA
+from tests.tiny_models import LORA
 
 
 def test_training_learns_what_can_be_learnt(tiny_classifier):

@@ -183,7 +183,7 @@ def test_a_result_that_other_code_made_is_made_anew(fresh, tmp_path, monkeypatch
 
 def test_a_head_that_ended_needs_no_features_the_second_time(fresh, monkeypatch, tmp_path):
     learn(fresh("head"), tmp_path)
-    monkeypatch.setattr("stages.engine.head.mean_hidden", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("stages.engine.head.text_states", lambda *_, **__: 1 / 0)
 
     assert len(learn(fresh("head"), tmp_path).history) == 4
 
@@ -192,7 +192,7 @@ def test_features_go_on_where_they_were_killed(fresh, monkeypatch, tmp_path, cap
     from stages.engine import head
 
     expected = learn(fresh("head"), None)
-    computed, compute = [], head.mean_hidden
+    computed, compute = [], head.text_states
 
     def mortal(forward, texts, **options):
         if len(computed) == 3:
@@ -200,11 +200,11 @@ def test_features_go_on_where_they_were_killed(fresh, monkeypatch, tmp_path, cap
         computed.append(len(texts))
         return compute(forward, texts, **options)
 
-    monkeypatch.setattr(head, "mean_hidden", mortal)
+    monkeypatch.setattr(head, "text_states", mortal)
     with pytest.raises(Killed):
         learn(fresh("head"), tmp_path)
     monkeypatch.setattr(
-        head, "mean_hidden", lambda f, t, **options: computed.append(len(t)) or compute(f, t, **options)
+        head, "text_states", lambda f, t, **options: computed.append(len(t)) or compute(f, t, **options)
     )
     result = learn(fresh("head"), tmp_path)
 

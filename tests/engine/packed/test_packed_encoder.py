@@ -10,15 +10,17 @@ from transformers import BertConfig, BertForSequenceClassification
 from stages.engine.packed import operators
 from stages.engine.packed.attention import AttentionShape, attend
 from stages.engine.packed.dropout import DropoutMasks
-from stages.engine.packed.packed_bert import PackedBert
+from stages.engine.packed.packed_encoder import PackedEncoder, _Positions
 from stages.engine.packed.packing import pack
 from stages.engine.packed.projection import Projection
+from stages.engine.params import Reading
 from stages.engine.plain import PlainForward, _pad
 from stages.engine.tokens import TokenRows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 CPU = torch.device("cpu")
+TRANSFORMERS, MEAN = Reading(pooling="first", pooler="own"), Reading(pooling="mean", pooler="none")
 VOCABULARY, WIDTH, HEADS = 60, 32, 4
 # Rounding of float32 is 6e-8 of a value; sums over some hundred terms and three layers leave a hundred times that.
 FP32 = {"rtol": 1e-4, "atol": 1e-5}
@@ -85,9 +87,9 @@ def assert_like(actual, expected, share):
 def test_packed_computes_the_logits_the_loss_and_every_gradient_of_plain(targets, lengths):
     model, batch = tiny_bert(targets), batch_of(lengths)
 
-    expected = PlainForward(model, "fp32").logits(batch, None)
+    expected = PlainForward(model, "fp32", TRANSFORMERS).logits(batch, None)
     expected_loss, expected_gradients = loss_and_gradients(model, expected)
-    actual = PackedBert(model, torch.float32).logits(batch, None)
+    actual = PackedEncoder(model, torch.float32, TRANSFORMERS).logits(batch, None)
     loss, gradients = loss_and_gradients(model, actual)
 
     torch.testing.assert_close(actual, expected, **FP32)
@@ -100,7 +102,9 @@ def test_packed_computes_the_logits_the_loss_and_every_gradient_of_plain(targets
 @pytest.mark.parametrize("targets", TRAINED[:3], ids=str)
 def test_only_adapter_and_head_get_gradients(targets):
     model = tiny_bert(targets)
-    _, gradients = loss_and_gradients(model, PackedBert(model, torch.float32).logits(batch_of(MIXED), None))
+    _, gradients = loss_and_gradients(
+        model, PackedEncoder(model, torch.float32, TRANSFORMERS).logits(batch_of(MIXED), None)
+    )
 
     assert gradients
     assert all("lora_" in name or name.startswith("classifier.modules_to_save") for name in gradients)
@@ -110,7 +114,9 @@ def test_only_adapter_and_head_get_gradients(targets):
 
 def test_without_an_adapter_everything_learns_the_embeddings_too():
     model = tiny_bert(None)
-    _, gradients = loss_and_gradients(model, PackedBert(model, torch.float32).logits(batch_of(MIXED), None))
+    _, gradients = loss_and_gradients(
+        model, PackedEncoder(model, torch.float32, TRANSFORMERS).logits(batch_of(MIXED), None)
+    )
 
     assert gradients.keys() == {name for name, _ in model.named_parameters()}
     assert gradients["bert.embeddings.word_embeddings.weight"].any()
@@ -119,16 +125,17 @@ def test_without_an_adapter_everything_learns_the_embeddings_too():
 @TARGETS
 def test_each_layer_gives_the_hidden_states_of_transformers(targets):
     model, batch = tiny_bert(targets).eval(), batch_of(MIXED)
-    packed = PackedBert(model, torch.float32)
+    packed = PackedEncoder(model, torch.float32, TRANSFORMERS)
     input_ids, attention_mask = _pad(batch, 0)
     states = model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True).hidden_states
     expected = [state[attention_mask.bool()] for state in states]
 
     hidden = packed._embed(batch, None)
     torch.testing.assert_close(hidden, expected[0], **FP32)
+    where = _Positions(packed._parts, batch)
     for layer, state in zip(packed._layers, expected[1:], strict=True):
-        first = packed._encode(layer, hidden, batch, None, only_first=True)
-        hidden = packed._encode(layer, hidden, batch, None, only_first=False)
+        first = packed._encode(layer, hidden, batch, where, None, only_first=True)
+        hidden = packed._encode(layer, hidden, batch, where, None, only_first=False)
         torch.testing.assert_close(hidden, state, **FP32)
         torch.testing.assert_close(first, state[batch.cu_seqlens[:-1]], **FP32)
 
@@ -136,7 +143,7 @@ def test_each_layer_gives_the_hidden_states_of_transformers(targets):
 @TARGETS
 def test_merged_logits_are_the_unmerged_ones(targets):
     model, batch = tiny_bert(targets), batch_of(MIXED)
-    packed = PackedBert(model, torch.float32)
+    packed = PackedEncoder(model, torch.float32, TRANSFORMERS)
 
     torch.testing.assert_close(packed.merged().logits(batch, None), packed.logits(batch, None), **FP32)
 
@@ -144,7 +151,7 @@ def test_merged_logits_are_the_unmerged_ones(targets):
 @TARGETS
 def test_merging_sees_what_an_optimizer_changed(targets):
     model, batch = tiny_bert(targets), batch_of(MIXED)
-    packed = PackedBert(model, torch.float32)
+    packed = PackedEncoder(model, torch.float32, TRANSFORMERS)
     optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=0.01)
     with torch.inference_mode():  # as between two epochs: what is laid out here must serve in training as well
         before = packed.merged().logits(batch, None)
@@ -155,18 +162,20 @@ def test_merging_sees_what_an_optimizer_changed(targets):
     with torch.inference_mode():
         after = packed.merged().logits(batch, None)
     assert (after - before).abs().max() > 0.01
-    torch.testing.assert_close(after, PlainForward(model, "fp32").logits(batch, None), **FP32)
-    torch.testing.assert_close(packed.logits(batch, None), PlainForward(model, "fp32").logits(batch, None), **FP32)
+    torch.testing.assert_close(after, PlainForward(model, "fp32", TRANSFORMERS).logits(batch, None), **FP32)
+    torch.testing.assert_close(
+        packed.logits(batch, None), PlainForward(model, "fp32", TRANSFORMERS).logits(batch, None), **FP32
+    )
 
 
 @TARGETS
 def test_in_bf16_packed_is_as_near_to_fp32_as_plain_is(targets):
     model, batch = tiny_bert(targets), batch_of(MIXED)
-    exact = PlainForward(model, "fp32").logits(batch, None)
+    exact = PlainForward(model, "fp32", TRANSFORMERS).logits(batch, None)
     _, exact_gradients = loss_and_gradients(model, exact)
-    plain = PlainForward(model, "bf16").logits(batch, None)
+    plain = PlainForward(model, "bf16", TRANSFORMERS).logits(batch, None)
     _, plain_gradients = loss_and_gradients(model, plain)
-    packed = PackedBert(model, torch.bfloat16)
+    packed = PackedEncoder(model, torch.bfloat16, TRANSFORMERS)
     logits = packed.logits(batch, None)
     _, gradients = loss_and_gradients(model, logits)
 
@@ -205,7 +214,7 @@ def test_attention_is_that_of_the_paper_text_by_text(lengths, only_first, probab
     projected = torch.randn(sum(lengths), 3 * WIDTH, generator=generator, requires_grad=True)
     shape = AttentionShape(num_heads=HEADS, dropout=probability, only_first=only_first)
 
-    actual = attend(projected, batch.groups, shape, masks)
+    actual = attend(projected, batch.groups, (None,) * len(batch.groups), shape, masks)
 
     mask_of_text = []
     for group, mask in zip(batch.groups, masks.drawn, strict=True):
@@ -276,13 +285,13 @@ def test_the_mean_hidden_state_is_that_of_transformers(targets):
     for ids in batch.input_ids.split(list(MIXED)):  # text by text, so nothing is padded
         expected.append(model.bert(input_ids=ids[None]).last_hidden_state[0].mean(dim=0))
 
-    torch.testing.assert_close(PackedBert(model, torch.float32).mean_hidden(batch), torch.stack(expected), **FP32)
-    torch.testing.assert_close(PlainForward(model, "fp32").mean_hidden(batch), torch.stack(expected), **FP32)
+    torch.testing.assert_close(PackedEncoder(model, torch.float32, MEAN).states(batch), torch.stack(expected), **FP32)
+    torch.testing.assert_close(PlainForward(model, "fp32", MEAN).states(batch), torch.stack(expected), **FP32)
 
 
 def test_training_steps_differ_and_seeds_repeat():
     model, batch = tiny_bert(("query", "value"), lora_dropout=0.1), batch_of(MIXED)
-    packed = PackedBert(model, torch.float32)
+    packed = PackedEncoder(model, torch.float32, TRANSFORMERS)
 
     def steps(seed):
         masks = DropoutMasks(seed, CPU)
@@ -308,8 +317,8 @@ def test_each_dropout_varies_the_logits_as_much_as_in_transformers_and_peft(name
     masks = DropoutMasks(0, CPU)
 
     with torch.no_grad():
-        packed = PackedBert(model, torch.float32).logits(copies(1000), masks).std(dim=0)
-        plain = PlainForward(model, "fp32").logits(copies(1000), masks).std(dim=0)
+        packed = PackedEncoder(model, torch.float32, TRANSFORMERS).logits(copies(1000), masks).std(dim=0)
+        plain = PlainForward(model, "fp32", TRANSFORMERS).logits(copies(1000), masks).std(dim=0)
 
     # The standard deviation of 1000 normal draws is off by 2 %, the difference of two by 3 %.
     assert plain.min() > 0.01
@@ -319,7 +328,7 @@ def test_each_dropout_varies_the_logits_as_much_as_in_transformers_and_peft(name
 @pytest.mark.parametrize("targets", [("query", "value"), None], ids=str)
 def test_dropout_leaves_the_logits_near_the_undropped_ones_on_average(targets):
     small = {"hidden_dropout_prob": 0.02, "attention_probs_dropout_prob": 0.02}  # nearly linear, so nearly unbiased
-    packed = PackedBert(tiny_bert(targets, lora_dropout=0.02, **small), torch.float32)
+    packed = PackedEncoder(tiny_bert(targets, lora_dropout=0.02, **small), torch.float32, TRANSFORMERS)
 
     with torch.no_grad():
         undropped = packed.logits(copies(1), None)[0]
@@ -331,7 +340,7 @@ def test_dropout_leaves_the_logits_near_the_undropped_ones_on_average(targets):
 
 def step(model, batch):
     """Logits, and the gradient of every weight that is trained."""
-    logits = PackedBert(model, torch.float32).logits(batch, None)
+    logits = PackedEncoder(model, torch.float32, TRANSFORMERS).logits(batch, None)
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     loss = cross_entropy(logits, torch.arange(len(logits)) % 3)
     return logits, dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
@@ -352,11 +361,11 @@ def test_public_operators_take_the_same_step_as_private_ones(monkeypatch):
 @pytest.mark.parametrize("name", ["encoder.layer.1.output.LayerNorm.bias", "encoder.layer.2.intermediate.dense.weight"])
 def test_a_pass_whose_base_weights_changed_says_so_and_a_new_one_sees_them(name):
     model, batch = tiny_bert(("query", "value")), pack(texts_of((7, 9)), np.arange(2))
-    stale = PackedBert(model, torch.float32)
+    stale = PackedEncoder(model, torch.float32, TRANSFORMERS)
     before = stale.logits(batch, None)
     with torch.no_grad():
         model.bert.get_parameter(name).mul_(1.5)
 
     with pytest.raises(RuntimeError, match="prepare its pass anew"):
         stale.logits(batch, None)
-    assert not torch.allclose(PackedBert(model, torch.float32).logits(batch, None), before)
+    assert not torch.allclose(PackedEncoder(model, torch.float32, TRANSFORMERS).logits(batch, None), before)

@@ -1,0 +1,130 @@
+"""Which layers a LoRA adapts: by their role, which means the same in every architecture, or by their names.
+
+Some architectures fuse query, key and value into one layer. A LoRA of rank r on two of the three is one of rank 2 r on
+the fused layer whose B has two blocks, each r wide, and zeros elsewhere that are never trained: PEFT saves and loads
+it as any other.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import torch
+from peft import LoraConfig
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from stages.engine.architectures import architecture_of
+from stages.engine.architectures.architecture import ATTENTION_ROLES, ROLES, LayerParts
+from stages.engine.packed.projection import ADAPTER
+from stages.foundation.errors import StudyError
+
+ALL_LINEAR = "all-linear"  # every linear layer of the encoder, none of the head
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Targets:
+    """What PEFT is to adapt."""
+
+    names: tuple[str, ...]  # full names of linear layers, or a suffix that means the same layers
+    parts: Mapping[str, tuple[int, ...]]  # of a fused layer: which of query, key, value (0, 1, 2), where not all are
+
+
+def find_targets(model: PreTrainedModel, wanted: Sequence[str], *, key: str) -> Targets:
+    """The layers that roles, names or `all-linear` mean in this model.
+
+    Args:
+        model: Transformers' classifier, no adapter in it.
+        wanted: As `key` in params.yaml has them.
+        key: For messages.
+
+    Raises:
+        StudyError: If there is none of that role or name; it names those that there are.
+    """
+    linear = _encoder_layers(model)
+    roles = _by_role(model, {id(module): name for name, module in linear.items()})
+    names: dict[str, None] = {}  # a set that keeps its order
+    parts: dict[str, set[int]] = {}
+    for name in wanted:
+        if name == ALL_LINEAR:
+            found = list(linear)
+        elif name in roles:
+            found = roles[name]
+        else:
+            found = [full for full in linear if f".{full}".endswith(f".{name}")]
+        if not found:
+            raise StudyError(f"{key}: model has no layers named {name}; {_known(linear, roles)}")
+        places = {ATTENTION_ROLES.index(name)} if name in roles and name in ATTENTION_ROLES else {0, 1, 2}
+        for full in found:
+            parts.setdefault(full, set()).update(places)
+        names.update(dict.fromkeys(_shortest(name, found, linear)))
+    fused = set(roles.get("query", ())) & set(roles.get("key", ()))
+    partly = {name: tuple(sorted(places)) for name, places in parts.items() if name in fused and len(places) < 3}
+    return Targets(names=tuple(names), parts=partly)
+
+
+def widen(adapter: LoraConfig, targets: Targets) -> None:
+    """Have PEFT make room for a block of each part of the fused layers.
+
+    Raises:
+        StudyError: If the adapter is of a kind that has no blocks.
+    """
+    if targets.parts and adapter.use_dora:
+        raise StudyError(
+            "DoRA scales all outputs of a layer, so of a fused one it can adapt all of query, key and value"
+        )
+    blocks = {re.escape(name): len(places) for name, places in targets.parts.items()}  # PEFT reads a pattern
+    adapter.rank_pattern = {name: adapter.r * count for name, count in blocks.items()}
+    # alpha / rank stays what it is; rank-stabilised LoRA divides by the root
+    power = 0.5 if adapter.use_rslora else 1
+    adapter.alpha_pattern = {name: adapter.lora_alpha * count**power for name, count in blocks.items()}
+
+
+def keep_blocks(model: PreTrainedModel, targets: Targets) -> int:
+    """Train nothing of the fused layers' B but its blocks; how many numbers stay 0 in all."""
+    fixed = 0
+    for name, places in targets.parts.items():
+        weight = cast(nn.Linear, cast(LoraLinear, model.get_submodule(name)).lora_B[ADAPTER]).weight
+        trained = torch.zeros_like(weight)  # (3 W, blocks r), as all of B is at first
+        width, rank = len(weight) // 3, weight.shape[1] // len(places)
+        for block, place in enumerate(places):
+            trained[place * width : (place + 1) * width, block * rank : (block + 1) * rank] = 1
+        weight.register_hook(partial(_within, trained))
+        fixed += int((trained == 0).sum())
+    return fixed
+
+
+def _within(trained: Tensor, gradient: Tensor) -> Tensor:
+    return gradient * trained.to(gradient.device)
+
+
+def _encoder_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """Every linear layer of the base model by its full name, but those of a pooler."""
+    base, prefix = model.base_model, model.base_model_prefix
+    return {
+        f"{prefix}.{name}": module
+        for name, module in base.named_modules()
+        if isinstance(module, nn.Linear) and "pooler" not in name.split(".")
+    }
+
+
+def _by_role(model: PreTrainedModel, names: Mapping[int, str]) -> dict[str, list[str]]:
+    architecture = architecture_of(model)
+    if architecture is None or architecture.encoder is None:
+        return {}
+    layers: tuple[LayerParts, ...] = architecture.encoder(model).layers
+    return {role: [names[id(layer.by_role()[role])] for layer in layers] for role in ROLES}
+
+
+def _shortest(name: str, found: list[str], linear: Mapping[str, nn.Module]) -> list[str]:
+    """The name itself where PEFT would find the very same layers by it, else all their full names."""
+    return [name] if [full for full in linear if f".{full}".endswith(f".{name}")] == found else found
+
+
+def _known(linear: Mapping[str, nn.Module], roles: Mapping[str, list[str]]) -> str:
+    kinds = dict.fromkeys(re.sub(r"^.*\.\d+\.", "", name) for name in linear)
+    words = [f"by role {', '.join(roles)}, {ALL_LINEAR}" if roles else ALL_LINEAR, f"by name {', '.join(kinds)}"]
+    return "there are " + "; ".join(words)
