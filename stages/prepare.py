@@ -20,11 +20,13 @@ from stages.foundation.log import say
 from stages.foundation.params import read_params
 from stages.foundation.split import write_split
 from stages.foundation.stage import run_stage
+from stages.methods import TrainView
 
 
 def main() -> None:
     """Read, clean, hold out validation rows, and measure the overlap."""
     params = read_params("prepare", PrepareView)
+    read_params("train", TrainView)  # what contradicts itself there should not wait for the data
     source, cleaning, val_dropped = clean(read_source(params.dataset))
     parts = partition(source, params.prepare)
     held_out = {"val": parts.validation, "test": source.test}

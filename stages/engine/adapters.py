@@ -38,8 +38,8 @@ def find_targets(model: PreTrainedModel, wanted: Sequence[str], *, key: str) -> 
 
     Args:
         model: Transformers' classifier, no adapter in it.
-        wanted: As `key` in params.yaml has them.
-        key: For messages.
+        wanted: Roles, names or `all-linear`.
+        key: Of params.yaml, for messages.
 
     Raises:
         StudyError: If there is none of that role or name; it names those that there are.
@@ -49,18 +49,14 @@ def find_targets(model: PreTrainedModel, wanted: Sequence[str], *, key: str) -> 
     names: dict[str, None] = {}  # a set that keeps its order
     parts: dict[str, set[int]] = {}
     for name in wanted:
-        if name == ALL_LINEAR:
-            found = list(linear)
-        elif name in roles:
-            found = roles[name]
-        else:
-            found = [full for full in linear if f".{full}".endswith(f".{name}")]
+        named = _named(model, name)
+        found = list(linear) if name == ALL_LINEAR else roles.get(name, named)
         if not found:
-            raise StudyError(f"{key}: model has no layers named {name}; {_known(linear, roles)}")
+            raise StudyError(f"{key}: there are no layers named {name}; {_known(linear, roles)}")
         places = {ATTENTION_ROLES.index(name)} if name in roles and name in ATTENTION_ROLES else {0, 1, 2}
         for full in found:
             parts.setdefault(full, set()).update(places)
-        names.update(dict.fromkeys(_shortest(name, found, linear)))
+        names.update(dict.fromkeys([name] if found == named else found))
     fused = set(roles.get("query", ())) & set(roles.get("key", ()))
     partly = {name: tuple(sorted(places)) for name, places in parts.items() if name in fused and len(places) < 3}
     return Targets(names=tuple(names), parts=partly)
@@ -119,9 +115,9 @@ def _by_role(model: PreTrainedModel, names: Mapping[int, str]) -> dict[str, list
     return {role: [names[id(layer.by_role()[role])] for layer in layers] for role in ROLES}
 
 
-def _shortest(name: str, found: list[str], linear: Mapping[str, nn.Module]) -> list[str]:
-    """The name itself where PEFT would find the very same layers by it, else all their full names."""
-    return [name] if [full for full in linear if f".{full}".endswith(f".{name}")] == found else found
+def _named(model: PreTrainedModel, name: str) -> list[str]:
+    """Full names of all that PEFT would adapt by this suffix, in the base model and behind it."""
+    return [full for full, _ in model.named_modules() if f".{full}".endswith(f".{name}")]
 
 
 def _known(linear: Mapping[str, nn.Module], roles: Mapping[str, list[str]]) -> str:

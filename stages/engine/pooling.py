@@ -53,7 +53,9 @@ def freeze_unread(model: PreTrainedModel, reading: Reading) -> None:
         return
     head = head_of(model)
     weights = [weight for name, weight in model.named_parameters() if is_of_head(model, name) and weight.requires_grad]
-    states = torch.zeros(1, model.config.hidden_size, device=model.device)
-    logits = logits_of_states(head, states, reading, lambda values, _: values)
-    for weight, gradient in zip(weights, torch.autograd.grad(logits.sum(), weights, allow_unused=True), strict=True):
+    with torch.enable_grad():
+        states = torch.zeros(1, model.config.hidden_size, device=model.device)
+        logits = logits_of_states(head, states, reading, lambda values, _: values)
+        gradients = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
+    for weight, gradient in zip(weights, gradients, strict=True):
         weight.requires_grad = gradient is not None

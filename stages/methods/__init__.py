@@ -8,12 +8,12 @@ from dataclasses import dataclass, make_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from stages.engine.models.record import read_record
 from stages.engine.params import Device, TrainParams
 from stages.foundation import versions
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import StudyError, check_param
 from stages.methods.method import Classifier, Method, MethodView
 
 DECLARATION = "METHOD"  # what the file of a method defines
@@ -30,12 +30,20 @@ def _find() -> dict[str, Method]:
 
 METHODS: Mapping[str, Method] = _find()
 
+
+def _check_conflicts(train: Any) -> None:
+    TrainParams.__post_init__(train)
+    for method in METHODS.values():
+        conflict = method.conflict(train)
+        check_param(conflict is None, conflict or "")
+
+
 # Every section is read and checked whichever method is asked for: a typo should not wait for its turn.
 TrainSection = make_dataclass(
     "TrainSection",
     [(method.name, method.params) for method in METHODS.values()],
     bases=(TrainParams,),
-    namespace={"__doc__": "The section `train`.", "__module__": __name__},
+    namespace={"__doc__": "The section `train`.", "__module__": __name__, "__post_init__": _check_conflicts},
     frozen=True,
     kw_only=True,
     slots=True,

@@ -1,4 +1,4 @@
-"""A linear head is trained on what the frozen base model makes of each text."""
+"""The head alone is trained, on what the frozen base model makes of each text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ VERSION = 1  # of its numbers
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadParams:
-    """A linear head is trained on what the frozen encoder makes of each text."""
+    """The head alone is trained, on what the frozen encoder makes of each text."""
 
     learning_rate: float  # at the first step; falls linearly to 0
 
@@ -46,11 +46,11 @@ METHOD = Method(
     by_steps=True,
     look=Look(color="#158f78", marker="^", dash=(4, 1.5, 1, 1.5)),
     words=Words(
-        title="a linear head on a frozen model",
-        classifier="a linear head on the frozen {model}",
+        title="the head alone, on a frozen model",
+        classifier="a head on the frozen {model}",
         curves="Training values are means over the epoch, while the weights move; validation values are taken after "
         "it.",
-        own_rows=lambda _: [["features", "mean of the last hidden states of the frozen encoder"]],
+        own_rows=lambda _: [],
     ),
     build=_build,
     load=_load,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stages.engine.params import Device, check_learning_rate
 from stages.foundation.errors import check_param
@@ -81,6 +81,16 @@ def _own_rows(lora: LoraParams) -> list[list[str]]:
     ]
 
 
+def _conflict(train: Any) -> str | None:
+    """What the packed engine cannot compute, told before any data are read."""
+    lora: LoraParams = train.lora
+    asked = {"use_dora: true": lora.use_dora, f"bias: {lora.bias}": lora.bias != "none"}
+    if train.engine == "packed" and any(asked.values()):
+        what = next(words for words, wanted in asked.items() if wanted)
+        return f"train.lora.{what} is computed by train.engine: plain (or auto), not by packed"
+    return None
+
+
 METHOD = Method(
     name=NAME,
     version=VERSION,
@@ -96,6 +106,7 @@ METHOD = Method(
         "values are taken after it.",
         own_rows=_own_rows,
     ),
+    conflict=_conflict,
     build=_build,
     load=_load,
 )

@@ -8,6 +8,8 @@ from stages.reporting.experiment.outputs import Numbers
 from stages.reporting.numbers import NARROW, count
 from stages.reporting.params import ReportView
 
+POOLING = {"first": "the last state of the first token", "mean": "the mean of the last states of all tokens"}
+POOLER = {"own": ", through the architecture's own dense layer", "none": ""}
 ENGINES = {"packed": "packed, without padding", "plain": "plain, Transformers' own"}
 
 
@@ -30,7 +32,8 @@ def training(params: ReportView, scored: Numbers, provenance: Numbers) -> list[l
     if method.by_steps:
         rows.append(["learning rate", f"{params.own.learning_rate:g} at the first step, falling linearly to 0"])
     if method.has_base_model:
-        rows = [["model", params.model], *rows, *_trained_share(scored)]
+        read = POOLING[params.train.pooling] + POOLER[params.train.pooler]
+        rows = [["model", params.model], *rows, ["the head reads", read], *_trained_share(scored)]
     else:
         rows.append(["trained parameters", count(scored["trainable_parameters"])])
     if method.by_steps:

@@ -105,7 +105,8 @@ def test_a_base_model_that_changed_since_is_refused(tiny_classifier, tmp_path):
 
 @pytest.mark.parametrize("target_modules", [["nowhere"], ["query", "nowhere"]])
 def test_layers_that_the_base_model_lacks_are_named(tiny_base, target_modules):
-    with pytest.raises(StudyError, match=r"has no layers named nowhere \(train\.lora\.target_modules\)"):
+    expected = r"train\.lora\.target_modules: there are no layers named nowhere; there are by role query, key, value, "
+    with pytest.raises(StudyError, match=expected):
         build(tiny_base, seed=0, lora=replace(LORA, target_modules=target_modules))
 
 

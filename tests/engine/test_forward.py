@@ -183,7 +183,7 @@ def test_bert_goes_packed_without_a_word(wanted, lora, capsys):
 
 
 def test_plain_is_plain_whatever_the_model(capsys):
-    assert [choose_engine("plain", model) for model in (bert(), distilbert())] == ["plain", "plain"]
+    assert [choose_engine("plain", model) for model in (bert(), albert())] == ["plain", "plain"]
     said = capsys.readouterr()
     assert said.out + said.err == ""
 

@@ -10,16 +10,11 @@ from stages.foundation.errors import StudyError
 from stages.methods import TrainView, build, load
 from tests.engine.conftest import PARAMS, opinions
 from tests.engine.conftest import build as build_on
-from tests.tiny_models import LORA, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+from tests.tiny_models import LORA, save_tiny_bert, save_tiny_deberta, save_tiny_roberta
 
 FAMILIES = {
-    "distilbert": (save_tiny_distilbert, ["q_lin", "v_lin"], "models of type distilbert"),
-    "roberta": (save_tiny_roberta, ["query", "value"], "models of type roberta"),
-    "bert with relu": (
-        lambda folder: save_tiny_bert(folder, hidden_act="relu"),
-        ["query", "value"],
-        "the activation relu",
-    ),
+    "deberta": (save_tiny_deberta, ["query_proj", "value_proj"], "models of type deberta-v2"),
+    "bert as a decoder": (lambda folder: save_tiny_bert(folder, is_decoder=True), ["query", "value"], "decoders"),
 }
 
 

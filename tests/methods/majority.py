@@ -83,6 +83,7 @@ METHOD = Method(
     version=1,
     params=MajorityParams,
     reads=(),
+    implied={},
     by_steps=False,
     look=Look(color="#7a2f8f", marker="v", dash=(3, 1)),
     words=Words(

@@ -181,14 +181,14 @@ def test_a_result_that_other_code_made_is_made_anew(fresh, tmp_path, monkeypatch
     assert result.history == expected.history
 
 
-def test_a_head_that_ended_needs_no_features_the_second_time(fresh, monkeypatch, tmp_path):
+def test_a_head_that_ended_needs_no_states_the_second_time(fresh, monkeypatch, tmp_path):
     learn(fresh("head"), tmp_path)
     monkeypatch.setattr("stages.engine.head.text_states", lambda *_, **__: 1 / 0)
 
     assert len(learn(fresh("head"), tmp_path).history) == 4
 
 
-def test_features_go_on_where_they_were_killed(fresh, monkeypatch, tmp_path, capsys):
+def test_states_go_on_where_they_were_killed(fresh, monkeypatch, tmp_path, capsys):
     from stages.engine import head
 
     expected = learn(fresh("head"), None)
@@ -210,7 +210,7 @@ def test_features_go_on_where_they_were_killed(fresh, monkeypatch, tmp_path, cap
 
     done = sum(computed[:3])
     assert 0 < done < 84
-    assert f"goes on at features of row {done} of 84 from a checkpoint of 0 s ago" in capsys.readouterr().out
+    assert f"goes on at states of row {done} of 84 from a checkpoint of 0 s ago" in capsys.readouterr().out
     assert sum(computed) == 84, "no row was computed twice"
     assert result.history == expected.history
     assert result.resumed == 1
