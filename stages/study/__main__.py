@@ -25,9 +25,10 @@ from stages.foundation.log import say
 from stages.foundation.params import STUDY, read_params
 from stages.methods import METHODS
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
-from stages.study.collect import Computations, Coverage, collect, recorded_study, take_stock
+from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
 from stages.study.plan import duration, forecast, say_plan
+from stages.study.recorded import Place, recorded_study
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
 from stages.study.store import require_same_record, write_results
@@ -69,12 +70,11 @@ def report(asked: Namespace) -> None:
     from stages.study.report import write_report  # drawing: a slow import that the other commands can do without
 
     if asked.recorded:
-        if any(getattr(asked, name) is not None for name in (*GRID, "model")):
-            raise StudyError(
-                f"--recorded shows every recorded cell; leave out {', '.join(f'--{name}' for name in (*GRID, 'model'))}"
-            )
-        study, dataset, _ = _asked(asked)
-        coverage = recorded_study(dataset, study.precisions)
+        if any(getattr(asked, name) is not None for name in GRID):
+            left_out = ", ".join(f"--{name}" for name in GRID)
+            raise StudyError(f"--recorded shows every recorded cell of the model; leave out {left_out}")
+        study, dataset, model = _asked(asked)
+        coverage = recorded_study(dataset, study.precisions, model=model, place=_place(asked))
     else:
         study, cells, computations = _grid(asked)
         coverage = _collected(cells, computations)
@@ -116,6 +116,12 @@ def _grid(asked: Namespace) -> tuple[StudyParams, list[Cell], Computations]:
     study, dataset, model = _asked(asked)
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
     return study, cells_of(study, dataset=dataset, model=model), computations
+
+
+def _place(asked: Namespace) -> Place:
+    """The engine and device whose cells are to be shown."""
+    train = read_yaml(paths.PARAMS)["train"]
+    return Place(engine=asked.engine or train["engine"], device=asked.device or train["device"])
 
 
 def _numbers(text: str) -> list[int]:
@@ -160,6 +166,10 @@ def _parser() -> ArgumentParser:
         entry.add_argument("--model", help="as `model` in params.yaml")
         if command is report:
             entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
+            entry.add_argument("--engine", choices=("packed", "plain"), help="whose cells are shown, as train.engine")
+            entry.add_argument(
+                "--device", choices=("cpu", "cuda", "mps"), help="whose cells are shown, as train.device"
+            )
             entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
         elif command is verify:
             entry.add_argument("--cells", type=_positive, default=3, help="how many")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from math import ceil
@@ -22,7 +22,6 @@ from stages.study.identity import Computation, Identity, Workspace
 from stages.study.repository import Experiment, experiments, read_outputs
 from stages.study.store import Result, Results, RowFacts, read_results, relative
 
-OTHER = "other data, params, version or number format"
 Computations = Mapping[str, Sequence[Computation]]  # of each method, those that count, the preferred one first
 
 
@@ -48,8 +47,12 @@ class Coverage:
         return {cell: results[0] for cell, results in every.items() if results}
 
     def in_each_precision(self, cell: Cell) -> list[Result]:
-        """The results of one cell, one for each number format that it was computed in and that counts."""
-        return [self.results.by_key[key] for key in self.cells[cell] if key in self.results.by_key]
+        """The results of one cell, one for each number format that it was computed in and that counts.
+
+        Where no model decides them they may have been recorded beside another model's: here they are this cell's.
+        """
+        there = (self.results.by_key.get(key) for key in self.cells[cell])
+        return [replace(result, cell=cell) for result in there if result]
 
 
 def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) -> Coverage:
@@ -78,43 +81,6 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) ->
         finished={made.identity.key: made for made in there if made.identity.key in keys - set(recorded.by_key)},
         stale=[*stale, *_stale(there, workspace, wanted)],
         num_test_rows=_num_test_rows(recorded, there, digests),
-    )
-
-
-def recorded_study(dataset: str, precisions: Sequence[str]) -> Coverage:
-    """The recorded cells alone, whatever the workspace is now; of several protocols or versions the largest part.
-
-    Args:
-        dataset: Whose record.
-        precisions: Number formats that may be pooled, the preferred one first; `auto`: the only one that there is.
-
-    Raises:
-        StudyError: If cells were computed in several formats and `auto` chooses none.
-    """
-    recorded = read_results(dataset)
-    chosen = _most_common_versions(recorded.by_key.values())
-    by_cell: dict[Cell, list[Result]] = {}
-    left_out = []
-    for result in recorded.by_key.values():
-        if (
-            result.cell.method not in METHODS
-            or result.version != chosen.get(result.cell.method)
-            or not _counts(result, precisions)
-        ):
-            left_out.append(result)
-        else:
-            by_cell.setdefault(result.cell, []).append(result)
-    _refuse_mixture(by_cell, precisions)
-    rank = {precision: at for at, precision in enumerate(precisions)}
-    return Coverage(
-        cells={
-            cell: [result.key for result in sorted(results, key=lambda result: rank.get(result.precision, 0))]
-            for cell, results in by_cell.items()
-        },
-        results=recorded,
-        finished={},
-        stale=tuple(f"{result.cell.name} ({result.told}): {OTHER}" for result in left_out),
-        num_test_rows=None if recorded.rows is None else len(recorded.rows.row_ids),
     )
 
 
@@ -173,36 +139,6 @@ def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
     if params["train.max_steps"]:
         return int(params["train.max_steps"] * scores["epochs_run"] // params["train.epochs"])
     return int(ceil(scores["train_rows"] / params["train.batch_size"]) * scores["epochs_run"])
-
-
-def _most_common_versions(results: Iterable[Result]) -> dict[str, tuple[str, ...]]:
-    """Of each method the data, params and versions that most of its cells share; all of one model and data set."""
-    counted = Counter((result.cell.model, str(result.numbers["data"])) for result in results)
-    if not counted:
-        return {}
-    shared = counted.most_common(1)[0][0]
-    by_method: dict[str, Counter[tuple[str, ...]]] = {}
-    for result in results:
-        if (result.cell.model, str(result.numbers["data"])) == shared:
-            by_method.setdefault(result.cell.method, Counter())[result.version] += 1
-    return {method: versions.most_common(1)[0][0] for method, versions in by_method.items()}
-
-
-def _counts(result: Result, precisions: Sequence[str]) -> bool:
-    """Whether the cell's number format is asked for; fp64 is that of methods which know no other."""
-    return result.precision in (*precisions, "fp64") or "auto" in precisions
-
-
-def _refuse_mixture(by_cell: Mapping[Cell, Sequence[Result]], precisions: Sequence[str]) -> None:
-    found = Counter(result.precision for results in by_cell.values() for result in results)
-    found.pop("fp64", None)
-    if "auto" in precisions and len(found) > 1:
-        told = " and ".join(f"{number} in {precision}" for precision, number in found.most_common())
-        names = ",".join(sorted(found))
-        raise StudyError(
-            f"cells were computed in several number formats ({told}), and these are not mixed unasked: "
-            f"`--precisions {names}` pools them and says how much they differ, `--precisions {min(found)}` takes one"
-        )
 
 
 def _recorded_data(recorded: Results) -> str:

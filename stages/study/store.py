@@ -18,6 +18,7 @@ from stages.foundation.errors import StudyError
 from stages.foundation.files import write_text
 from stages.foundation.split import Split
 from stages.study.cells import Cell
+from stages.study.identity import Computation
 
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
@@ -43,6 +44,12 @@ class Result:
         return str(self.numbers["precision_used"])
 
     @property
+    def computation(self) -> Computation:
+        """What it was computed with."""
+        engine, device = (str(self.numbers[name]) for name in ("engine_used", "device_used"))
+        return Computation(precision=self.precision, engine=engine, device=device)
+
+    @property
     def commit(self) -> str:
         """The commit of the code that trained it."""
         return str(self.numbers["commit"])
@@ -60,9 +67,9 @@ class Result:
         return {room: int(number) for room, number in named.items() if number not in (None, "")}
 
     @property
-    def version(self) -> tuple[str, ...]:
+    def kind(self) -> tuple[str, ...]:
         """What the cells of one method share in a study: model, data, params and numerical versions."""
-        return (self.cell.model, *(str(self.numbers[name]) for name in ("data", "protocol")), str(self.versions))
+        return (self.cell.base_model, *(str(self.numbers[name]) for name in ("data", "protocol")), str(self.versions))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

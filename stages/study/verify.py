@@ -13,7 +13,6 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
 from stages.study.collect import Coverage
-from stages.study.identity import Computation
 from stages.study.repository import git, read_outputs
 from stages.study.runner import run_once
 from stages.study.store import Result, RowFacts, relative
@@ -51,11 +50,7 @@ def verify(root: Path, coverage: Coverage, *, number: int, seed: int) -> None:
 
 
 def _difference(root: Path, result: Result, rows: RowFacts) -> Difference:
-    numbers = result.numbers
-    computation = Computation(
-        precision=result.precision, engine=str(numbers["engine_used"]), device=str(numbers["device_used"])
-    )
-    name = run_once(root, result.cell, computation, prefix=PREFIX, threads=int(numbers["threads"]))
+    name = run_once(root, result.cell, result.computation, prefix=PREFIX, threads=int(result.numbers["threads"]))
     try:
         made = git(root, "for-each-ref", "--format=%(objectname)", _ref(root, name)).split()
         outputs = read_outputs(root, made[0], [paths.TEST_PREDICTIONS]) if made else None
