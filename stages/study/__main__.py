@@ -166,10 +166,8 @@ def _parser() -> ArgumentParser:
         entry.add_argument("--model", help="as `model` in params.yaml")
         if command is report:
             entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
-            entry.add_argument("--engine", choices=("packed", "plain"), help="whose cells are shown, as train.engine")
-            entry.add_argument(
-                "--device", choices=("cpu", "cuda", "mps"), help="whose cells are shown, as train.device"
-            )
+            entry.add_argument("--engine", choices=("packed", "plain"), help="as train.engine: whose cells are shown")
+            entry.add_argument("--device", choices=("cpu", "cuda", "mps"), help="as train.device, likewise")
             entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
         elif command is verify:
             entry.add_argument("--cells", type=_positive, default=3, help="how many")

@@ -51,12 +51,12 @@ def recorded_study(dataset: str, precisions: Sequence[str], *, model: str, place
     asked = [result for result in known if result.cell.method in METHODS and _counts(result, precisions)]
     kinds = _most_common_kinds(asked)
     kept = [result for result in asked if result.kind == kinds.get(result.cell.method)]
-    cells: dict[Cell, list[str]] = {}
-    for result in sorted(kept, key=lambda result: _rank(result, precisions)):
-        cells.setdefault(replace(result.cell, model=model), []).append(result.key)
+    cells: dict[Cell, list[Result]] = {}
+    for result in kept:
+        cells.setdefault(replace(result.cell, model=model), []).append(result)
     keys = {result.key for result in kept}
     coverage = Coverage(
-        cells=cells,
+        cells={cell: _in_order(results, precisions) for cell, results in cells.items()},
         results=recorded,
         finished={},
         stale=tuple(f"{result.cell.name} ({result.told}): {OTHER}" for result in known if result.key not in keys),
@@ -130,7 +130,9 @@ def _place(result: Result) -> Place:
 
 def _told(left_out: Sequence[Result]) -> str:
     counted = Counter(_place(result) for result in left_out)
-    listed = " and ".join(f"{number:,} cells by {place}" for place, number in counted.most_common())
+    listed = " and ".join(
+        f"{number:,} {'cell' if number == 1 else 'cells'} by {place}" for place, number in counted.most_common()
+    )
     other = counted.most_common(1)[0][0]
     return (
         f"{listed}, since engines and devices are never mixed: "
@@ -147,8 +149,9 @@ def _counts(result: Result, precisions: Sequence[str]) -> bool:
     return AUTO in precisions or not _has_choice(result) or result.precision in precisions
 
 
-def _rank(result: Result, precisions: Sequence[str]) -> int:
-    return precisions.index(result.precision) if result.precision in precisions else 0
+def _in_order(results: Sequence[Result], precisions: Sequence[str]) -> list[str]:
+    rank = {precision: at for at, precision in enumerate(precisions)}
+    return [result.key for result in sorted(results, key=lambda result: rank.get(result.precision, 0))]
 
 
 def _refuse_mixture(results: Collection[Result], precisions: Sequence[str]) -> None:

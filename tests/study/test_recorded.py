@@ -118,9 +118,8 @@ def test_a_cell_of_two_devices_is_one_result_and_no_twin_of_itself():
 
 
 def test_a_method_of_which_the_common_engine_has_no_cell_keeps_its_own_on_the_common_device():
-    record(
-        *seeds(3), *seeds(1, "full", engine_used="plain"), *seeds(2, "head", engine_used="plain", device_used="cuda")
-    )
+    elsewhere = seeds(2, "head", engine_used="plain", device_used="cuda")
+    record(*seeds(3), *seeds(1, "full", engine_used="plain"), *elsewhere)
 
     found = recorded_study("mine", ["auto"]).found()
 
