@@ -28,10 +28,11 @@ from stages.study.cells import Cell, StudyParams, StudyView, cells_of
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
 from stages.study.plan import duration, forecast, say_plan
-from stages.study.recorded import Place, recorded_study
+from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
+from stages.study.repository import experiments
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
-from stages.study.store import require_same_record, write_results
+from stages.study.store import read_results, require_same_record, write_results
 from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
@@ -42,7 +43,7 @@ OPTIONS = (*GRID, "precisions")  # what stands in for the values of params.yaml
 def plan(asked: Namespace) -> None:
     """Say what would be done."""
     study, cells, computations = _grid(asked)
-    say_plan(collect(ROOT, take_stock(ROOT, cells, computations)), study, jobs=asked.jobs)
+    say_plan(_collected(cells, computations), study, jobs=asked.jobs)
 
 
 def run(asked: Namespace) -> None:
@@ -76,8 +77,11 @@ def report(asked: Namespace) -> None:
         study, dataset, model = _asked(asked)
         coverage = recorded_study(dataset, study.precisions, model=model, place=_place(asked))
     else:
-        study, cells, computations = _grid(asked)
-        coverage = _collected(cells, computations)
+        study, dataset, model = _asked(asked)
+        cells, there = cells_of(study, dataset=dataset, model=model), experiments(ROOT)
+        seen = computations_seen(study.methods, study.precisions, read_results(dataset), there)
+        found = collect(ROOT, take_stock(ROOT, cells, seen, there))
+        coverage = of_one_place(found, study.precisions, _place(asked))
         require_same_record(cells[0].dataset, coverage.results)
         write_results(cells[0].dataset, coverage.results)
     write_report(coverage, study, with_sentences=asked.sentences)
@@ -87,7 +91,7 @@ def verify(asked: Namespace) -> None:
     """Run some recorded cells again."""
     _, cells, computations = _grid(asked)
     require_committed(ROOT)
-    verify_cells(ROOT, take_stock(ROOT, cells, computations), number=asked.cells, seed=asked.draw)
+    verify_cells(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)), number=asked.cells, seed=asked.draw)
 
 
 def compare(asked: Namespace) -> None:
@@ -96,7 +100,7 @@ def compare(asked: Namespace) -> None:
 
 
 def _collected(cells: list[Cell], computations: Computations) -> Coverage:
-    return collect(ROOT, take_stock(ROOT, cells, computations))
+    return collect(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)))
 
 
 def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
@@ -112,7 +116,7 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
 
 
 def _grid(asked: Namespace) -> tuple[StudyParams, list[Cell], Computations]:
-    """The grid, its cells, and what each method may be computed with: `auto` is resolved here, once."""
+    """The grid, its cells, and what each method is computed with here: the engine is asked, once."""
     study, dataset, model = _asked(asked)
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
     return study, cells_of(study, dataset=dataset, model=model), computations

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from math import ceil
@@ -19,7 +19,7 @@ from stages.methods import METHODS
 from stages.statistics.calibration import fit_temperature
 from stages.study.cells import VARIED, Cell
 from stages.study.identity import Computation, Identity, Workspace
-from stages.study.repository import Experiment, experiments, read_outputs
+from stages.study.repository import Experiment, read_outputs
 from stages.study.store import Result, Results, RowFacts, read_results, relative
 
 Computations = Mapping[str, Sequence[Computation]]  # of each method, those that count, the preferred one first
@@ -55,24 +55,24 @@ class Coverage:
         return [replace(result, cell=cell) for result in there if result]
 
 
-def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) -> Coverage:
+def take_stock(root: Path, cells: Sequence[Cell], computations: Computations, there: Sequence[Experiment]) -> Coverage:
     """Hold the grid against the recorded results and against all experiments.
 
     Args:
         root: The repository.
         cells: The grid, of one data set.
         computations: What each of its methods may have run with.
+        there: All finished experiments.
     """
     workspace, recorded = Workspace(root), read_results(cells[0].dataset)
-    data = None if workspace.has_source(cells[0].dataset) else _recorded_data(recorded)
+    dataset = cells[0].dataset
+    data = workspace.source_hash(dataset) if workspace.has_source(dataset) else _recorded_data(recorded)
     wanted = {
         cell: [workspace.identity(cell, computation, data=data) for computation in computations[cell.method]]
         for cell in cells
     }
-    there = experiments(root)
-    digests = {identity.data for identities in wanted.values() for identity in identities}
     stale = _stale_records(recorded, wanted)
-    if recorded.rows is not None and digests != {_recorded_data(recorded)}:
+    if recorded.rows is not None and data != _recorded_data(recorded):
         recorded = Results(rows=None, by_key={})  # other texts, perhaps other test rows: nothing of it compares
     keys = {identity.key for identities in wanted.values() for identity in identities}
     return Coverage(
@@ -80,7 +80,7 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) ->
         results=recorded,
         finished={made.identity.key: made for made in there if made.identity.key in keys - set(recorded.by_key)},
         stale=[*stale, *_stale(there, workspace, wanted)],
-        num_test_rows=_num_test_rows(recorded, there, digests),
+        num_test_rows=_num_test_rows(recorded, there, data),
     )
 
 
@@ -146,17 +146,17 @@ def _recorded_data(recorded: Results) -> str:
     return next((str(result.numbers["data"]) for result in recorded.by_key.values()), "")
 
 
-def _num_test_rows(recorded: Results, there: Sequence[Experiment], data: Container[str]) -> int | None:
+def _num_test_rows(recorded: Results, there: Sequence[Experiment], data: str) -> int | None:
     """What the record or any experiment on the same data says."""
     if recorded.rows is not None:
         return len(recorded.rows.row_ids)
-    return next((int(made.metrics[paths.SCORES]["test_rows"]) for made in there if made.identity.data in data), None)
+    return next((int(made.metrics[paths.SCORES]["test_rows"]) for made in there if made.identity.data == data), None)
 
 
 def _stale_records(recorded: Results, wanted: Mapping[Cell, Sequence[Identity]]) -> list[str]:
     """Recorded cells of the grid that do not count for it, in one line for each commit and reason."""
     old = [made for key, made in recorded.by_key.items() if made.cell in wanted and key not in _keys(wanted[made.cell])]
-    reasons = Counter(f"({made.told}): {_difference(made, wanted[made.cell][0])}" for made in old)
+    reasons = Counter(f"({made.told}): {_nearest(_difference(made, one) for one in wanted[made.cell])}" for made in old)
     return [f"{number} recorded {'cell' if number == 1 else 'cells'} {reason}" for reason, number in reasons.items()]
 
 
@@ -174,6 +174,11 @@ def _difference(made: Result, wanted: Identity) -> str:
     return ", ".join(told) or "other engine or device"
 
 
+def _nearest(told: Iterable[str]) -> str:
+    """Of what differs from each that would count, what differs from the nearest: it takes the fewest words."""
+    return min(told, key=len)
+
+
 def _keys(identities: Sequence[Identity]) -> set[str]:
     return {identity.key for identity in identities}
 
@@ -186,5 +191,6 @@ def _stale(there: Sequence[Experiment], workspace: Workspace, wanted: Mapping[Ce
         params = made.params()
         identities = asked.get(tuple(params.get(name) for name in VARIED))
         if identities and made.identity.key not in _keys(identities):
-            said.append(f"{made.name} ({made.baseline[:7]}): {made.identity.differences(identities[0])}")
+            differs = _nearest(made.identity.differences(one) for one in identities)
+            said.append(f"{made.name} ({made.baseline[:7]}): {differs}")
     return said

@@ -11,8 +11,10 @@ from stages.foundation.errors import StudyError
 from stages.foundation.log import say
 from stages.methods import METHODS
 from stages.study.cells import Cell
-from stages.study.collect import Coverage
-from stages.study.store import Result, read_results
+from stages.study.collect import Computations, Coverage
+from stages.study.identity import Computation
+from stages.study.repository import Experiment
+from stages.study.store import Result, Results, read_results
 
 OTHER = "other data, params, version or number format"
 AUTO = "auto"
@@ -89,6 +91,34 @@ def of_one_place(coverage: Coverage, precisions: Sequence[str], asked: Place) ->
     _refuse_mixture([result for result in results if result.key not in dropped], precisions)
     cells = {cell: [key for key in keys if key not in dropped] for cell, keys in coverage.cells.items()}
     return replace(coverage, cells=cells, stale=tuple(stale))
+
+
+def computations_seen(
+    methods: Sequence[str], precisions: Sequence[str], recorded: Results, there: Sequence[Experiment]
+) -> Computations:
+    """What each method was computed with, in the record and in experiments: a report asks no engine.
+
+    Args:
+        methods: Of the grid.
+        precisions: Number formats that count, the preferred one first; `auto`: whatever there is.
+        recorded: The record.
+        there: All finished experiments.
+    """
+    told = [(result.cell.method, result.computation) for result in recorded.by_key.values()]
+    told += [(made.identity.params["method"], made.identity.computation) for made in there]
+    by_method: dict[str, dict[Computation, None]] = {method: {} for method in methods}  # each once, in order
+    for method, computation in told:
+        if method in by_method:
+            by_method[method] |= dict.fromkeys(_in_formats(computation, precisions))
+    rank = {precision: at for at, precision in enumerate(precisions)}
+    return {method: sorted(found, key=lambda one: rank.get(one.precision, 0)) for method, found in by_method.items()}
+
+
+def _in_formats(seen: Computation, precisions: Sequence[str]) -> list[Computation]:
+    """The same engine and device in each format that counts; a format that leaves no choice stays."""
+    if AUTO in precisions or seen.precision == "fp64":
+        return [seen]
+    return [replace(seen, precision=precision) for precision in precisions]
 
 
 def _require_model(dataset: str, model: str, results: Collection[Result]) -> None:

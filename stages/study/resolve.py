@@ -1,4 +1,4 @@
-"""What the cells of a study are computed with: `auto` is resolved once, so that one study has one number format."""
+"""What missing cells are to be computed with: `auto` is resolved once, so that one study has one number format."""
 
 import json
 import subprocess

@@ -1,13 +1,19 @@
 """Which recorded cells make one study."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from stages.foundation.errors import StudyError
-from stages.study import recorded
+from stages.study import __main__ as commands
+from stages.study import recorded, report
+from stages.study.identity import Workspace
 from stages.study.recorded import Place
 from stages.study.store import Results, write_results
+from tests.pages.workspace import write_params
 from tests.study.made_results import a_cell, made_result, made_rows
 
 ROWS = made_rows()
@@ -167,3 +173,92 @@ def test_in_the_format_asked_for_the_version_of_most_of_its_cells_counts():
     record(*seeds(3, precision_used="fp32"), *seeds(2, training_version=2))
 
     assert len(recorded_study("mine", ["bf16"]).cells) == 2
+
+
+@pytest.fixture
+def grid(monkeypatch):
+    """A repository without data, models or a cache; gives what records cells of today, and what gives a command."""
+    write_params({"dataset": "mine", "study.sizes": [1000], "study.seeds": [1, 2], "study.methods": ["lora", "tfidf"]})
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e@x.y"]
+    for words in (["git", "init", "-q"], ["dvc", "init", "-q"], [*git, "commit", "-qm", "m", "--allow-empty"]):
+        subprocess.run(words, check=True, capture_output=True)
+    reported = []
+    monkeypatch.setattr(report, "write_report", lambda coverage, *_, **__: reported.append(coverage))
+    monkeypatch.setattr("stages.study.resolve._ask_engine", lambda *_: pytest.fail("the engine was asked"))
+
+    def record_today(*results):
+        today = Workspace(Path())
+        keys = [today.identity(one.cell, one.computation, data=one.numbers["data"]).key for one in results]
+        record(*(replace(result, key=key) for result, key in zip(results, keys, strict=True)))
+
+    def study(*words):
+        monkeypatch.setattr(sys, "argv", ["study", *words])
+        commands.main()
+        return reported.pop() if reported else None
+
+    return record_today, study
+
+
+def test_a_report_of_the_grid_takes_the_format_that_there_is_and_asks_no_engine(grid):
+    record_today, study = grid
+    record_today(*seeds(2, precision_used="fp32"), *seeds(1, "tfidf", **TFIDF))
+
+    coverage = study("report")
+
+    assert {result.precision for result in coverage.found().values()} == {"fp32", "fp64"}
+    assert coverage.missing == [a_cell("tfidf", seed=2)]
+
+
+def test_a_report_of_the_grid_in_two_formats_waits_to_be_told_which(grid):
+    record_today, study = grid
+    record_today(*seeds(2), *seeds(1, precision_used="fp32"))
+
+    with pytest.raises(SystemExit, match=r"2 in bf16 and 1 in fp32.*`--precisions bf16,fp32` pools them"):
+        study("report")
+    both = study("report", "--precisions", "fp32,bf16")
+    assert [result.precision for result in both.in_each_precision(a_cell())] == ["fp32", "bf16"]
+    assert [result.precision for result in both.found().values()] == ["fp32", "bf16"]
+
+
+def test_a_report_of_the_grid_mixes_no_devices_and_calls_the_others_missing(grid, capsys):
+    record_today, study = grid
+    record_today(*seeds(2), *seeds(1, device_used="cuda"))
+
+    coverage, told = study("report", "--methods", "lora"), capsys.readouterr().out
+    other = study("report", "--methods", "lora", "--device", "cuda")
+
+    assert told.startswith("left out: 1 cell by packed on cuda, since engines and devices are never mixed: ")
+    assert {result.computation.device for result in coverage.found().values()} == {"cpu"}
+    assert {result.computation.device for result in other.found().values()} == {"cuda"}
+    assert other.missing == [a_cell(seed=2)]
+
+
+def test_a_report_of_a_method_of_which_there_is_nothing_leaves_the_record_alone(grid):
+    record_today, study = grid
+    record_today(*seeds(2))
+
+    coverage = study("report", "--methods", "full")
+
+    assert coverage.missing == [a_cell("full", seed=1), a_cell("full", seed=2)]
+    assert len(coverage.results.by_key) == 2
+
+
+def test_a_recorded_cell_of_another_version_says_what_differs_from_the_nearest_that_counts(grid):
+    record_today, study = grid
+    record_today(*seeds(2))
+    record(*seeds(1, precision_used="fp32", training_version=0), *seeds(1))
+
+    assert "1 recorded cell (c0ffeec, fp32): other numerical version, other params" in study("report").stale
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_no_model_decides_is_finished_already_for_another_model(grid, command, capsys, monkeypatch):
+    record_today, study = grid
+    record_today(*seeds(2, "tfidf", **TFIDF))
+    monkeypatch.setattr(commands, "make_cells", lambda _, cells, **__: pytest.fail(str(cells)) if cells else [])
+
+    study(command, "--methods", "tfidf", "--model", "bert-base-uncased")
+
+    assert capsys.readouterr().out.startswith(
+        {"plan": "2 cells: 2 finished, 0 missing\n", "run": "2 cells, 2 finished, 0 to make\n"}[command]
+    )
