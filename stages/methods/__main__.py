@@ -3,7 +3,7 @@
     python -m stages.methods --model minilm lora full
 
 The study asks in a process of its own, since it knows no PyTorch. The last line is JSON: by method, what
-`study.identity.Computation` holds. Models are loaded as `train` loads them, so that what would fail there fails here.
+`methods.method.Computation` holds. Models are loaded as `train` loads them, so that what would fail there fails here.
 """
 
 import json

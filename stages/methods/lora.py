@@ -82,6 +82,7 @@ METHOD = Method(
     version=VERSION,
     params=LoraParams,
     reads=GRADIENT_DESCENT,
+    computation=None,
     by_steps=True,
     look=Look(color="#1f4e8c", marker="o", dash=()),
     words=Words(

@@ -16,9 +16,10 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.statistics.calibration import fit_temperature
 from stages.study.cells import VARIED, Cell
-from stages.study.identity import Computation, Identity, Workspace
+from stages.study.identity import Identity, Workspace
 from stages.study.repository import Experiment, read_outputs
 from stages.study.store import Result, Results, RowFacts, read_results, relative
 

@@ -22,31 +22,12 @@ from dvc.repo import Repo
 from stages.foundation import paths, versions
 from stages.foundation.files import read_yaml
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.cells import VARIED, Cell
 
 STAGES = ("prepare", "subsample", "train", "evaluate")
 # What every method's numbers depend on; the data set is known by its digest, whatever its folder is called.
 READ_BY_ALL = ("samples", "seed", "method", "prepare", "subsample")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Computation:
-    """What a training really ran with."""
-
-    precision: str  # bf16, fp32 or fp64
-    engine: str  # packed, plain or scikit-learn
-    device: str  # cpu, cuda or mps
-
-    def overrides(self) -> dict[str, str]:
-        """What params.yaml must say to compute so, by dotted key; nothing where a method leaves no choice."""
-        if self.engine == "scikit-learn":
-            return {}
-        return {
-            "train.precision": self.precision,
-            "train.engine": self.engine,
-            "train.device": self.device,
-            "evaluate.device": self.device,
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

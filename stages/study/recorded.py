@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.cells import Cell
 from stages.study.collect import Computations, Coverage
-from stages.study.identity import Computation
 from stages.study.repository import Experiment
 from stages.study.store import Result, Results, read_results
 
@@ -109,16 +109,15 @@ def computations_seen(
     by_method: dict[str, dict[Computation, None]] = {method: {} for method in methods}  # each once, in order
     for method, computation in told:
         if method in by_method:
-            by_method[method] |= dict.fromkeys(_in_formats(computation, precisions))
+            declared = METHODS[method].computation
+            by_method[method] |= dict.fromkeys([declared] if declared else _in_formats(computation, precisions))
     rank = {precision: at for at, precision in enumerate(precisions)}
     return {method: sorted(found, key=lambda one: rank.get(one.precision, 0)) for method, found in by_method.items()}
 
 
 def _in_formats(seen: Computation, precisions: Sequence[str]) -> list[Computation]:
-    """The same engine and device in each format that counts; a format that leaves no choice stays."""
-    if AUTO in precisions or seen.precision == "fp64":
-        return [seen]
-    return [replace(seen, precision=precision) for precision in precisions]
+    """The same engine and device in each format that counts."""
+    return [seen] if AUTO in precisions else [replace(seen, precision=precision) for precision in precisions]
 
 
 def _require_model(dataset: str, model: str, results: Collection[Result]) -> None:
@@ -171,8 +170,8 @@ def _told(left_out: Sequence[Result]) -> str:
 
 
 def _has_choice(result: Result) -> bool:
-    """Whether its method leaves a choice of number format, engine and device; fp64 is that of one which does not."""
-    return result.precision != "fp64"
+    """Whether its method leaves a choice of number format, engine and device."""
+    return METHODS[result.cell.method].computation is None
 
 
 def _counts(result: Result, precisions: Sequence[str]) -> bool:

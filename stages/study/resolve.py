@@ -9,10 +9,8 @@ from pathlib import Path
 
 from stages.foundation.errors import StudyError
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.collect import Computations
-from stages.study.identity import Computation
-
-SCIKIT_LEARN = Computation(precision="fp64", engine="scikit-learn", device="cpu")
 
 
 def resolved(root: Path, methods: Sequence[str], *, model: str, precisions: Sequence[str]) -> Computations:
@@ -29,13 +27,14 @@ def resolved(root: Path, methods: Sequence[str], *, model: str, precisions: Sequ
     Raises:
         StudyError: If a model or device is not there.
     """
-    asked = [method for method in methods if METHODS[method].by_steps]
+    declared = {method: METHODS[method].computation for method in methods}
+    asked = [method for method, computation in declared.items() if computation is None]
     found = _ask_engine(root, asked, model) if asked else {}
     return {
-        method: [SCIKIT_LEARN]
-        if method not in found
+        method: [computation]
+        if computation
         else [found[method] if name == "auto" else replace(found[method], precision=name) for name in precisions]
-        for method in methods
+        for method, computation in declared.items()
     }
 
 

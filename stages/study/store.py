@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_text
 from stages.foundation.split import Split
+from stages.methods.method import Computation
 from stages.study.cells import Cell
-from stages.study.identity import Computation
 
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")

@@ -3,8 +3,9 @@ import copy
 import pytest
 
 from stages.foundation import versions
+from stages.methods.method import Computation
 from stages.study.cells import VARIED
-from stages.study.identity import Computation, Identity, identity_of_experiment, versions_of
+from stages.study.identity import Identity, identity_of_experiment, versions_of
 
 TRAIN = {
     "seed": 42,
@@ -213,7 +214,7 @@ def test_versions_are_those_of_the_rooms_that_a_method_goes_through():
     assert "training" not in versions_of("tfidf")
 
 
-def test_a_computation_is_passed_on_in_full_where_there_is_a_choice():
+def test_a_computation_is_passed_on_in_full():
     chosen = Computation(precision="bf16", engine="packed", device="cpu").overrides()
 
     assert chosen == {
@@ -222,4 +223,3 @@ def test_a_computation_is_passed_on_in_full_where_there_is_a_choice():
         "train.device": "cpu",
         "evaluate.device": "cpu",
     }
-    assert Computation(precision="fp64", engine="scikit-learn", device="cpu").overrides() == {}

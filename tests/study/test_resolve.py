@@ -1,13 +1,16 @@
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from stages.foundation.errors import StudyError
+from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study import resolve
-from stages.study.identity import Computation
-from stages.study.resolve import SCIKIT_LEARN, resolved
+from stages.study.resolve import resolved
 
+SCIKIT_LEARN = Computation(precision="fp64", engine="scikit-learn", device="cpu")
 FOUND = {"precision": "bf16", "engine": "packed", "device": "cpu"}
 
 
@@ -54,3 +57,20 @@ def test_the_engine_itself_answers_as_asked(repository):
     (found,) = resolved(repository, ["head"], model="minilm", precisions=["fp32"])["head"]
 
     assert found == Computation(precision="fp32", engine="packed", device=found.device)
+
+
+def test_a_method_computes_with_what_its_own_file_declares(engine, tmp_path, monkeypatch):
+    counting = replace(METHODS["tfidf"], computation=Computation(precision="fp32", engine="numpy", device="cpu"))
+    monkeypatch.setattr(resolve, "METHODS", {**METHODS, "counting": counting})
+
+    found = resolved(tmp_path, ["counting", "tfidf"], model="none", precisions=["bf16"])
+
+    assert found == {"counting": [counting.computation], "tfidf": [SCIKIT_LEARN]}
+    assert engine == []
+
+
+def test_a_method_that_declares_nothing_is_asked_about_though_it_takes_no_steps(engine, tmp_path, monkeypatch):
+    nearest = replace(METHODS["head"], by_steps=False)
+    monkeypatch.setattr(resolve, "METHODS", {**METHODS, "nearest": nearest})
+
+    assert resolved(tmp_path, ["nearest"], model="minilm", precisions=["auto"]) == {"nearest": [Computation(**FOUND)]}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from stages.foundation.errors import StudyError
+from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study import runner
-from stages.study.identity import Computation
 from stages.study.repository import git
 from stages.study.runner import LOGS, Processes, command, make_cells, require_committed, untracked_source
 from tests.foundation.test_locks import ended
@@ -119,6 +120,12 @@ def test_a_person_can_type_the_command():
         "--set-param method=lora --set-param prepare.partition=random --set-param train.precision=bf16 "
         "--set-param train.engine=packed --set-param train.device=cpu --set-param evaluate.device=cpu"
     )
+
+
+def test_a_method_that_leaves_no_choice_is_given_none():
+    chosen = METHODS["tfidf"].computation
+
+    assert not [word for word in command(a_cell("tfidf"), chosen, copied=[]) if word.startswith("train.")]
 
 
 def test_only_a_source_that_nothing_tracks_is_copied(tmp_path):
