@@ -18,7 +18,7 @@ from stages.foundation.split import Split
 from stages.methods import METHODS
 from stages.statistics.calibration import fit_temperature
 from stages.study.cells import VARIED, Cell
-from stages.study.identity import Computation, Identity, Workspace
+from stages.study.identity import OTHER_WEIGHTS, Computation, Identity, Workspace
 from stages.study.repository import Experiment, experiments, read_outputs
 from stages.study.store import Result, Results, RowFacts, read_results, relative
 
@@ -59,8 +59,12 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) ->
         root: The repository.
         cells: The grid, of one data set.
         computations: What each of its methods may have run with.
+
+    Raises:
+        StudyError: If the data set is one of the Hub without a commit.
     """
     workspace, recorded = Workspace(root), read_results(cells[0].dataset)
+    workspace.require_pinned_source(cells[0].dataset)
     data = None if workspace.has_source(cells[0].dataset) else _recorded_data(recorded)
     wanted = {
         cell: [workspace.identity(cell, computation, data=data) for computation in computations[cell.method]]
@@ -233,7 +237,10 @@ def _difference(made: Result, wanted: Identity) -> str:
         told.append("other numerical version")
     if made.precision != wanted.computation.precision:
         told.append(f"{made.precision} not {wanted.computation.precision}")
-    if made.numbers["protocol"] != wanted.protocol:
+    weights = wanted.computation.weights
+    if weights and made.numbers.get("weights_sha256") != weights:
+        told.append(OTHER_WEIGHTS)
+    elif made.numbers["protocol"] != wanted.protocol:
         told.append("other params")
     return ", ".join(told) or "other engine or device"
 

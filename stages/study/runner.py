@@ -117,6 +117,8 @@ def command(
     words = ["dvc", "exp", "run", "--temp", "--name", name]
     for path in copied:
         words += ["--copy-paths", path]
+    if chosen.weights:  # DVC knows a model's folder by its path alone, and would take what older weights gave
+        words.append("--force")
     for key, value in (cell.overrides() | chosen.overrides()).items():
         words += ["--set-param", f"{key}={value}"]
     return words

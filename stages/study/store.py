@@ -22,7 +22,7 @@ from stages.study.cells import Cell
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
 TEXTS = (  # digests and versions of libraries may look like numbers
-    *("key", "commit", "contrast", "data", "protocol"),
+    *("key", "commit", "contrast", "data", "protocol", "weights_sha256"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
 IDENTITY = ["dataset", "model", "method", "contrast", "samples", "seed", "max_steps"]
