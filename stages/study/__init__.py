@@ -3,7 +3,8 @@
 cells       which cells there are                identity    what makes two experiments the same cell
 resolve     number format, engine, device        repository  what Git and DVC know of experiments
 store       finished cells as small files        collect     done, missing, stale
+gather      what is kept of one experiment       provenance  where the numbers come from
 plan        forecast and power                   runner      makes what is missing
-verify      recorded cells, run again            provenance  where the numbers come from
-analysis    everything that the page tells       compare     two experiments, row by row
+verify      recorded cells, run again            compare     two experiments, row by row
+analysis    everything that the page tells
 """

@@ -1,26 +1,18 @@
 """Where each cell of the grid stands: recorded, finished as an experiment, or missing; and what does not count."""
 
-import json
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
-from math import ceil
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
-from stages.foundation.split import Split
 from stages.methods import METHODS
-from stages.statistics.calibration import fit_temperature
 from stages.study.cells import VARIED, Cell
+from stages.study.gather import gather
 from stages.study.identity import OTHER_WEIGHTS, Computation, Identity, Workspace
-from stages.study.repository import Experiment, experiments, read_outputs
-from stages.study.store import Result, Results, RowFacts, read_results, relative
+from stages.study.repository import Experiment, experiments
+from stages.study.store import Result, Results, read_results
 
 OTHER = "other data, params, version or number format"
 Computations = Mapping[str, Sequence[Computation]]  # of each method, those that count, the preferred one first
@@ -127,56 +119,9 @@ def collect(root: Path, coverage: Coverage) -> Coverage:
     results = coverage.results
     cells = {key: cell for cell, keys in coverage.cells.items() for key in keys}
     for key, experiment in coverage.finished.items():
-        if read := _read(root, experiment, cells[key]):
-            results = results.join(*read)
+        if gathered := gather(root, experiment, cells[key]):
+            results = results.join(*gathered)
     return replace(coverage, results=results, finished={})
-
-
-def _read(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Result] | None:
-    files = (paths.TEST, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
-    outputs = read_outputs(root, experiment.commit, files)
-    if outputs is None:
-        return None
-    texts, test, validation = (pd.read_parquet(BytesIO(content)) for content in outputs[:3])
-    split = Split(
-        row_ids=texts["row_id"].to_numpy(np.int64),
-        sentences=texts["sentence"].tolist(),
-        labels=texts["label"].to_numpy(np.int64),
-        label_names=tuple(texts.attrs["label_names"]),
-    )
-    metrics, identity = experiment.metrics, experiment.identity
-    scores = metrics[paths.SCORES]
-    if scores["train_rows"] != cell.samples:
-        raise StudyError(f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}")
-    numbers = {
-        "data": identity.data,
-        "protocol": identity.protocol,
-        "synthetic": json.loads(outputs[3])["synthetic"],
-        "corpus_version": metrics[paths.POOL_METRICS]["corpus_version"],
-        **scores,
-        **metrics[paths.COST_METRICS],
-        **metrics[paths.PROVENANCE_METRICS],
-        "subset_val_any": metrics[paths.SUBSET_METRICS]["subset_val_any"],
-        "steps": _steps(experiment.params(), scores),
-        "temperature": fit_temperature(_logits(validation), validation["label"].to_numpy(np.int64)),
-        "output_bytes": experiment.output_bytes(),
-    }
-    result = Result(cell=cell, key=identity.key, numbers=numbers, logits=relative(_logits(test)))
-    return RowFacts.of(split), result
-
-
-def _logits(predictions: pd.DataFrame) -> Any:
-    columns = [name for name in predictions if str(name).startswith("logit_")]
-    return predictions[columns].to_numpy(np.float32)
-
-
-def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
-    """Optimizer steps that were taken."""
-    if not METHODS[params["method"]].by_steps:
-        return 0
-    if params["train.max_steps"]:
-        return int(params["train.max_steps"] * scores["epochs_run"] // params["train.epochs"])
-    return int(ceil(scores["train_rows"] / params["train.batch_size"]) * scores["epochs_run"])
 
 
 def _most_common_versions(results: Iterable[Result]) -> dict[str, tuple[str, ...]]:
