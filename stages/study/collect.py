@@ -63,6 +63,7 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) ->
         for cell in cells
     }
     there = experiments(root)
+    sound = [made for made in there if not made.altered]
     digests = {identity.data for identities in wanted.values() for identity in identities}
     stale = _stale_records(recorded, wanted)
     if recorded.rows is not None and digests != {_recorded_data(recorded)}:
@@ -71,9 +72,9 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) ->
     return Coverage(
         cells={cell: [identity.key for identity in identities] for cell, identities in wanted.items()},
         results=recorded,
-        finished={made.identity.key: made for made in there if made.identity.key in keys - set(recorded.by_key)},
+        finished={made.identity.key: made for made in sound if made.identity.key in keys - set(recorded.by_key)},
         stale=[*stale, *_stale(there, workspace, wanted)],
-        num_test_rows=_num_test_rows(recorded, there, digests),
+        num_test_rows=_num_test_rows(recorded, sound, digests),
     )
 
 
@@ -201,6 +202,9 @@ def _stale(there: Sequence[Experiment], workspace: Workspace, wanted: Mapping[Ce
     for made in there:
         params = made.params()
         identities = asked.get(tuple(params.get(name) for name in VARIED))
-        if identities and made.identity.key not in _keys(identities):
+        if identities and made.altered:
+            files = " and ".join(str(file) for file in made.altered)
+            said.append(f"{made.name} ({made.baseline[:7]}): {files} as committed is not what its dvc.lock records")
+        elif identities and made.identity.key not in _keys(identities):
             said.append(f"{made.name} ({made.baseline[:7]}): {made.identity.differences(identities[0])}")
     return said

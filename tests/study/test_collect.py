@@ -1,10 +1,19 @@
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from stages.foundation import paths
 from stages.foundation.errors import StudyError
-from stages.study.collect import Coverage, recorded_study
+from stages.study import collect
+from stages.study.cells import VARIED
+from stages.study.collect import Coverage, recorded_study, take_stock
+from stages.study.identity import Workspace
+from stages.study.repository import Experiment, git
+from stages.study.resolve import SCIKIT_LEARN
 from stages.study.store import Results, write_results
+from tests.pages.workspace import write_params
 from tests.study.made_results import a_cell, made_coverage, made_result, made_rows
 
 ROWS = made_rows()
@@ -78,6 +87,50 @@ def test_a_cell_is_missing_until_one_of_its_keys_has_a_result():
     either: Coverage = replace(coverage, cells={a_cell(): ["another", *coverage.cells[a_cell()]]})
     assert either.missing == []
     assert set(either.found()) == {a_cell()}
+
+
+@pytest.fixture
+def made(tmp_path):
+    """The experiment of one cell, in a project of its own."""
+    git(tmp_path, "init", "-q")
+    subprocess.run(["dvc", "init", "-q"], check=True, capture_output=True)
+    write_params({"prepare.validation_rows": 40})
+    workspace, cell = Workspace(Path()), a_cell("tfidf")
+    params = dict(zip(VARIED, workspace.varied(cell), strict=True))
+    return Experiment(
+        name="n1000",
+        commit="c" * 40,
+        baseline="b" * 40,
+        identity=workspace.identity(cell, SCIKIT_LEARN, data=""),
+        lock={"stages": {"train": {"params": {"params.yaml": params}}}},
+        metrics={paths.SCORES: {"test_rows": 9}},
+        altered=[],
+    )
+
+
+def stock(monkeypatch, *there):
+    monkeypatch.setattr(collect, "experiments", lambda _: list(there))
+    return take_stock(Path(), [a_cell("tfidf")], {"tfidf": [SCIKIT_LEARN]})
+
+
+def test_an_experiment_with_metrics_of_another_run_leaves_its_cell_unfinished_and_is_named(made, monkeypatch):
+    altered = replace(made, name="by-hand", metrics={paths.SCORES: {}}, altered=[paths.SCORES])
+
+    coverage = stock(monkeypatch, altered)
+
+    assert coverage.missing == [a_cell("tfidf")]
+    assert coverage.stale == ["by-hand (bbbbbbb): metrics/scores.json as committed is not what its dvc.lock records"]
+    assert coverage.num_test_rows is None
+
+
+def test_a_sound_experiment_of_the_same_cell_counts(made, monkeypatch):
+    altered = replace(made, name="by-hand", metrics={paths.SCORES: {}}, altered=[paths.SCORES])
+
+    for there in ([made, altered], [altered, made]):
+        coverage = stock(monkeypatch, *there)
+        assert coverage.missing == []
+        assert list(coverage.finished.values()) == [made]
+        assert coverage.num_test_rows == 9
 
 
 def test_without_a_record_the_study_is_empty():
