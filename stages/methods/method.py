@@ -40,6 +40,7 @@ class Computation:
     precision: str  # bf16, fp32 or fp64
     engine: str  # packed, plain or a method's own
     device: str  # cpu, cuda or mps
+    weights: str = ""  # SHA-256 of the base model's; empty where a param pins them, and without a base model
 
     def overrides(self) -> dict[str, str]:
         """What params.yaml must say to compute so, by dotted key."""

@@ -27,6 +27,7 @@ from stages.methods import METHODS
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
+from stages.study.identity import leaves, pins_weights
 from stages.study.plan import duration, forecast, say_plan
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
@@ -79,7 +80,10 @@ def report(asked: Namespace) -> None:
     else:
         study, dataset, model = _asked(asked)
         cells, there = cells_of(study, dataset=dataset, model=model), experiments(ROOT)
-        seen = computations_seen(study.methods, study.precisions, read_results(dataset), there)
+        pinned = pins_weights(dict(leaves(read_yaml(paths.PARAMS))) | {"model": model})
+        seen = computations_seen(
+            study.methods, study.precisions, read_results(dataset), there, model=model, pinned=pinned
+        )
         found = collect(ROOT, take_stock(ROOT, cells, seen, there))
         coverage = of_one_place(found, study.precisions, _place(asked))
         require_same_record(cells[0].dataset, coverage.results)

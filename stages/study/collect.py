@@ -1,27 +1,17 @@
 """Where each cell of the grid stands: recorded, finished as an experiment, or missing; and what does not count."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
-from math import ceil
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from stages.foundation import paths
-from stages.foundation.errors import StudyError
-from stages.foundation.split import Split
-from stages.methods import METHODS
 from stages.methods.method import Computation
-from stages.statistics.calibration import fit_temperature
 from stages.study.cells import VARIED, Cell
-from stages.study.identity import Identity, Workspace
-from stages.study.repository import Experiment, read_outputs
-from stages.study.store import Result, Results, RowFacts, read_results, relative
+from stages.study.gather import gather
+from stages.study.identity import OTHER_WEIGHTS, Identity, Workspace
+from stages.study.repository import Experiment
+from stages.study.store import Result, Results, read_results
 
 Computations = Mapping[str, Sequence[Computation]]  # of each method, those that count, the preferred one first
 
@@ -64,14 +54,19 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations, th
         cells: The grid, of one data set.
         computations: What each of its methods may have run with.
         there: All finished experiments.
+
+    Raises:
+        StudyError: If the data set is one of the Hub without a commit.
     """
     workspace, recorded = Workspace(root), read_results(cells[0].dataset)
     dataset = cells[0].dataset
+    workspace.require_pinned_source(dataset)
     data = workspace.source_hash(dataset) if workspace.has_source(dataset) else _recorded_data(recorded)
     wanted = {
         cell: [workspace.identity(cell, computation, data=data) for computation in computations[cell.method]]
         for cell in cells
     }
+    sound = [made for made in there if not made.altered]
     stale = _stale_records(recorded, wanted)
     if recorded.rows is not None and data != _recorded_data(recorded):
         recorded = Results(rows=None, by_key={})  # other texts, perhaps other test rows: nothing of it compares
@@ -79,9 +74,9 @@ def take_stock(root: Path, cells: Sequence[Cell], computations: Computations, th
     return Coverage(
         cells={cell: [identity.key for identity in identities] for cell, identities in wanted.items()},
         results=recorded,
-        finished={made.identity.key: made for made in there if made.identity.key in keys - set(recorded.by_key)},
+        finished={made.identity.key: made for made in sound if made.identity.key in keys - set(recorded.by_key)},
         stale=[*stale, *_stale(there, workspace, wanted)],
-        num_test_rows=_num_test_rows(recorded, there, data),
+        num_test_rows=_num_test_rows(recorded, sound, data),
     )
 
 
@@ -90,56 +85,9 @@ def collect(root: Path, coverage: Coverage) -> Coverage:
     results = coverage.results
     cells = {key: cell for cell, keys in coverage.cells.items() for key in keys}
     for key, experiment in coverage.finished.items():
-        if read := _read(root, experiment, cells[key]):
-            results = results.join(*read)
+        if gathered := gather(root, experiment, cells[key]):
+            results = results.join(*gathered)
     return replace(coverage, results=results, finished={})
-
-
-def _read(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Result] | None:
-    files = (paths.TEST, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
-    outputs = read_outputs(root, experiment.commit, files)
-    if outputs is None:
-        return None
-    texts, test, validation = (pd.read_parquet(BytesIO(content)) for content in outputs[:3])
-    split = Split(
-        row_ids=texts["row_id"].to_numpy(np.int64),
-        sentences=texts["sentence"].tolist(),
-        labels=texts["label"].to_numpy(np.int64),
-        label_names=tuple(texts.attrs["label_names"]),
-    )
-    metrics, identity = experiment.metrics, experiment.identity
-    scores = metrics[paths.SCORES]
-    if scores["train_rows"] != cell.samples:
-        raise StudyError(f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}")
-    numbers = {
-        "data": identity.data,
-        "protocol": identity.protocol,
-        "synthetic": json.loads(outputs[3])["synthetic"],
-        "corpus_version": metrics[paths.POOL_METRICS]["corpus_version"],
-        **scores,
-        **metrics[paths.COST_METRICS],
-        **metrics[paths.PROVENANCE_METRICS],
-        "subset_val_any": metrics[paths.SUBSET_METRICS]["subset_val_any"],
-        "steps": _steps(experiment.params(), scores),
-        "temperature": fit_temperature(_logits(validation), validation["label"].to_numpy(np.int64)),
-        "output_bytes": experiment.output_bytes(),
-    }
-    result = Result(cell=cell, key=identity.key, numbers=numbers, logits=relative(_logits(test)))
-    return RowFacts.of(split), result
-
-
-def _logits(predictions: pd.DataFrame) -> Any:
-    columns = [name for name in predictions if str(name).startswith("logit_")]
-    return predictions[columns].to_numpy(np.float32)
-
-
-def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
-    """Optimizer steps that were taken."""
-    if not METHODS[params["method"]].by_steps:
-        return 0
-    if params["train.max_steps"]:
-        return int(params["train.max_steps"] * scores["epochs_run"] // params["train.epochs"])
-    return int(ceil(scores["train_rows"] / params["train.batch_size"]) * scores["epochs_run"])
 
 
 def _recorded_data(recorded: Results) -> str:
@@ -170,14 +118,17 @@ def _difference(made: Result, wanted: Identity) -> str:
         told.append("other numerical version")
     if made.precision != wanted.computation.precision:
         told.append(f"{made.precision} not {wanted.computation.precision}")
-    if made.numbers["protocol"] != wanted.protocol:
+    weights = wanted.computation.weights
+    if weights and made.numbers.get("weights_sha256") != weights:
+        told.append(OTHER_WEIGHTS)
+    elif made.numbers["protocol"] != wanted.protocol:
         told.append("other params")
     return ", ".join(told) or "other engine or device"
 
 
 def _nearest(told: Iterable[str]) -> str:
     """Of what differs from each that would count, what differs from the nearest: it takes the fewest words."""
-    return min(told, key=len)
+    return min(told, key=len, default=OTHER_WEIGHTS)
 
 
 def _keys(identities: Sequence[Identity]) -> set[str]:
@@ -191,7 +142,10 @@ def _stale(there: Sequence[Experiment], workspace: Workspace, wanted: Mapping[Ce
     for made in there:
         params = made.params()
         identities = asked.get(tuple(params.get(name) for name in VARIED))
-        if identities and made.identity.key not in _keys(identities):
+        if identities and made.altered:
+            files = " and ".join(str(file) for file in made.altered)
+            said.append(f"{made.name} ({made.baseline[:7]}): {files} as committed is not what its dvc.lock records")
+        elif identities and made.identity.key not in _keys(identities):
             differs = _nearest(made.identity.differences(one) for one in identities)
             said.append(f"{made.name} ({made.baseline[:7]}): {differs}")
     return said

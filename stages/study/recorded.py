@@ -94,18 +94,38 @@ def of_one_place(coverage: Coverage, precisions: Sequence[str], asked: Place) ->
 
 
 def computations_seen(
-    methods: Sequence[str], precisions: Sequence[str], recorded: Results, there: Sequence[Experiment]
+    methods: Sequence[str],
+    precisions: Sequence[str],
+    recorded: Results,
+    there: Sequence[Experiment],
+    *,
+    model: str,
+    pinned: bool,
 ) -> Computations:
     """What each method was computed with, in the record and in experiments: a report asks no engine.
+
+    Of a model whose weights changed, what most cells were trained from counts.
 
     Args:
         methods: Of the grid.
         precisions: Number formats that count, the preferred one first; `auto`: whatever there is.
         recorded: The record.
         there: All finished experiments.
+        model: As `model` in params.yaml.
+        pinned: Whether params.yaml says which weights of it are meant.
     """
-    told = [(result.cell.method, result.computation) for result in recorded.by_key.values()]
-    told += [(made.identity.params["method"], made.identity.computation) for made in there]
+    told = [
+        (
+            result.cell.method,
+            replace(result.computation, weights="" if pinned or not result.cell.base_model else result.weights),
+        )
+        for result in recorded.by_key.values()
+        if result.cell.base_model in ("", model) and result.cell.method in METHODS
+    ]
+    made_of = [made.identity for made in there if made.identity.params.get("model", model) == model]
+    told += [(identity.params["method"], identity.computation) for identity in made_of]
+    if not pinned:
+        told = _of_one_weights(told)
     by_method: dict[str, dict[Computation, None]] = {method: {} for method in methods}  # each once, in order
     for method, computation in told:
         if method in by_method:
@@ -113,6 +133,13 @@ def computations_seen(
             by_method[method] |= dict.fromkeys([declared] if declared else _in_formats(computation, precisions))
     rank = {precision: at for at, precision in enumerate(precisions)}
     return {method: sorted(found, key=lambda one: rank.get(one.precision, 0)) for method, found in by_method.items()}
+
+
+def _of_one_weights(told: Sequence[tuple[str, Computation]]) -> list[tuple[str, Computation]]:
+    """Without those of other weights than most, and of unknown ones."""
+    counted = Counter(computation.weights for _, computation in told if computation.weights)
+    kept = {weights for weights, _ in counted.most_common(1)}
+    return [(method, one) for method, one in told if one.weights in kept or one == METHODS[method].computation]
 
 
 def _in_formats(seen: Computation, precisions: Sequence[str]) -> list[Computation]:

@@ -118,6 +118,8 @@ def command(
     words = ["dvc", "exp", "run", "--temp", "--name", name]
     for path in copied:
         words += ["--copy-paths", path]
+    if chosen.weights:  # DVC knows a model's folder by its path alone, and would take what older weights gave
+        words.append("--force")
     settings = {} if METHODS[cell.method].computation else chosen.overrides()
     for key, value in (cell.overrides() | settings).items():
         words += ["--set-param", f"{key}={value}"]

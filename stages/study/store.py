@@ -23,7 +23,7 @@ from stages.study.cells import Cell
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
 TEXTS = (  # digests and versions of libraries may look like numbers
-    *("key", "commit", "contrast", "data", "protocol"),
+    *("key", "commit", "contrast", "data", "protocol", "weights_sha256"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
 IDENTITY = ["dataset", "model", "method", "contrast", "samples", "seed", "max_steps"]
@@ -48,6 +48,11 @@ class Result:
         """What it was computed with."""
         engine, device = (str(self.numbers[name]) for name in ("engine_used", "device_used"))
         return Computation(precision=self.precision, engine=engine, device=device)
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 of the base model's; empty where the record tells none."""
+        return str(self.numbers.get("weights_sha256", ""))
 
     @property
     def commit(self) -> str:

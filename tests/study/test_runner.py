@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,12 @@ def test_experiments_at_a_time_share_the_cores(fake_dvc):
     calls = (root / "calls.txt").read_text().split()
     assert set(calls[1:8:2]) == {str(max(1, (os.cpu_count() or 1) // 2))}
     assert calls[9] == "all"
+
+
+def test_dvc_is_told_to_train_anew_where_it_cannot_see_that_the_weights_are_others():
+    """It knows a model's folder by its path alone."""
+    assert "--force" in command(a_cell(), replace(BF16, weights="a1"), copied=[])
+    assert "--force" not in command(a_cell(), BF16, copied=[])
 
 
 def test_a_person_can_type_the_command():
