@@ -115,10 +115,7 @@ def computations_seen(
         pinned: Whether params.yaml says which weights of it are meant.
     """
     told = [
-        (
-            result.cell.method,
-            replace(result.computation, weights="" if pinned or not result.cell.base_model else result.weights),
-        )
+        (result.cell.method, result.computation)
         for result in recorded.by_key.values()
         if result.cell.base_model in ("", model) and result.cell.method in METHODS
     ]

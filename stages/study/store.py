@@ -47,12 +47,8 @@ class Result:
     def computation(self) -> Computation:
         """What it was computed with."""
         engine, device = (str(self.numbers[name]) for name in ("engine_used", "device_used"))
-        return Computation(precision=self.precision, engine=engine, device=device)
-
-    @property
-    def weights(self) -> str:
-        """SHA-256 of the base model's; empty where the record tells none."""
-        return str(self.numbers.get("weights_sha256", ""))
+        weights = str(self.numbers.get("weights_sha256", ""))  # cells of before it was recorded have none
+        return Computation(precision=self.precision, engine=engine, device=device, weights=weights)
 
     @property
     def commit(self) -> str:

@@ -268,13 +268,12 @@ def test_of_a_folder_whose_weights_changed_a_report_shows_the_cells_of_most_and_
     _, study = grid
     today, made = Workspace(Path()), []
     for result in [*seeds(2, model="./own", weights_sha256="a1"), *seeds(1, model="./own", weights_sha256="b2")]:
-        used = replace(result.computation, weights=result.weights)
-        made.append(replace(result, key=today.identity(result.cell, used, data="0123.dir").key))
+        made.append(replace(result, key=today.identity(result.cell, result.computation, data="0123.dir").key))
     record(*made)
 
     coverage = study("report", "--methods", "lora", "--model", "./own")
 
-    assert {result.weights for result in coverage.found().values()} == {"a1"}
+    assert {result.computation.weights for result in coverage.found().values()} == {"a1"}
     assert len(coverage.found()) == 2
     assert coverage.missing == []
     assert coverage.stale == ("1 recorded cell (c0ffeec, bf16): other base weights",)
