@@ -26,7 +26,7 @@ def write_provenance(path: Path, record: Record, device: Device, versions: Mappi
 
     Args:
         path: Target file.
-        record: Of the classifier: number format and engine, with `auto` resolved.
+        record: Of the classifier: number format and engine, with `auto` resolved, and the base model's weights.
         device: As params.yaml asks for it; without a base model it is the processor all the same.
         versions: Numerical versions of what trained, e.g. `training_version`.
     """
@@ -38,6 +38,7 @@ def write_provenance(path: Path, record: Record, device: Device, versions: Mappi
             "precision_used": record.precision,
             "engine_used": record.engine,
             "device_used": used,
+            "weights_sha256": "" if record.base is None else record.base.weights_sha256,
             **versions,
             "processor": torch.cuda.get_device_name() if used == "cuda" else cpu_name(),
             "cores": os.cpu_count() or 1,

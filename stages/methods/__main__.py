@@ -1,9 +1,10 @@
-"""What a training of each method would be computed with here: device, number format, engine, `auto` resolved.
+"""What a training of each method would be computed with here: device, number format, engine, base weights.
 
     python -m stages.methods --model minilm lora full
 
 The study asks in a process of its own, since it knows no PyTorch. The last line is JSON: by method, what
-`study.identity.Computation` holds. Models are loaded as `train` loads them, so that what would fail there fails here.
+`methods.method.Computation` holds, `auto` resolved, and the commit of a model that comes from the Hub. Models are
+loaded as `train` loads them, so that what would fail there fails here.
 """
 
 import json
@@ -35,7 +36,14 @@ def main() -> None:
     found = {}
     for method in asked.methods:
         record = build(replace(params, method=method, model=asked.model, train=train), CLASSES).record
-        found[method] = {"precision": record.precision, "engine": record.engine, "device": device.type}
+        base = record.base
+        found[method] = {
+            "precision": record.precision,
+            "engine": record.engine,
+            "device": device.type,
+            "weights": base.weights_sha256 if base else "",
+            "commit": base.pin if base and base.source == "hub" else "",
+        }
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -47,6 +47,7 @@ METHOD = Method(
     version=VERSION,
     params=FullParams,
     reads=GRADIENT_DESCENT,
+    computation=None,
     implied=FINE_TUNING_HEAD,
     by_steps=True,
     look=Look(color="#c2570c", marker="s", dash=(5, 1.5)),

@@ -42,6 +42,7 @@ METHOD = Method(
     version=VERSION,
     params=HeadParams,
     reads=GRADIENT_DESCENT,
+    computation=None,
     implied={"train.pooling": "mean", "train.pooler": "none"},
     by_steps=True,
     look=Look(color="#158f78", marker="^", dash=(4, 1.5, 1, 1.5)),

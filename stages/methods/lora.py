@@ -96,6 +96,7 @@ METHOD = Method(
     version=VERSION,
     params=LoraParams,
     reads=GRADIENT_DESCENT,
+    computation=None,
     implied={**FINE_TUNING_HEAD, "train.lora.use_rslora": False, "train.lora.use_dora": False},
     by_steps=True,
     look=Look(color="#1f4e8c", marker="o", dash=()),

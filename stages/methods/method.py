@@ -37,6 +37,25 @@ GRADIENT_DESCENT = (
 FINE_TUNING_HEAD = {"train.pooling": "first", "train.pooler": "own"}  # before these were params
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Computation:
+    """What a training really runs with; `auto` is resolved."""
+
+    precision: str  # bf16, fp32 or fp64
+    engine: str  # packed, plain or a method's own
+    device: str  # cpu, cuda or mps
+    weights: str = ""  # SHA-256 of the base model's; empty where a param pins them, and without a base model
+
+    def overrides(self) -> dict[str, str]:
+        """What params.yaml must say to compute so, by dotted key."""
+        return {
+            "train.precision": self.precision,
+            "train.engine": self.engine,
+            "train.device": self.device,
+            "evaluate.device": self.device,
+        }
+
+
 class Classifier(Protocol):
     """A classifier of any method, which has learned something or not yet."""
 
@@ -113,6 +132,7 @@ class Method:
     version: int  # of its numbers, from 1
     params: type[Any]  # frozen dataclass, its own section
     reads: tuple[str, ...]  # dotted keys and sections of params.yaml that its numbers hang on, beside its own section
+    computation: Computation | None  # what it always computes with; None: as params.yaml says, `auto` by the engine
     implied: Mapping[str, Any]  # dotted keys of params that came later: the values that earlier results were made with
     by_steps: bool  # trained by optimizer steps: it has epochs, and its section a learning_rate
     look: Look

@@ -18,7 +18,7 @@ from stages.foundation.errors import StudyError, check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.log import say
 from stages.foundation.split import Split
-from stages.methods.method import Classifier, Look, Method, MethodView, Words
+from stages.methods.method import Classifier, Computation, Look, Method, MethodView, Words
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "tfidf"
 VERSION = 1  # of its numbers
+COMPUTATION = Computation(precision="fp64", engine="scikit-learn", device="cpu")
 WEIGHTS = "tfidf.safetensors"
 FEATURES = "features.json"
 TOKEN = r"\S+"  # SST-2 has spaces around "!" and "n't", which say much
@@ -63,7 +64,7 @@ class TfidfClassifier:
             label_names=list(self.label_names),
             trainable_parameters=num_weights,
             total_parameters=num_weights,
-            engine="scikit-learn",
+            engine=COMPUTATION.engine,
             precision="fp64",
             max_tokens=0,
             base=None,
@@ -179,6 +180,7 @@ METHOD = Method(
     version=VERSION,
     params=TfidfParams,
     reads=(),
+    computation=COMPUTATION,
     implied={},
     by_steps=False,
     look=Look(color="#6b6f75", marker="D", dash=(1, 1.2)),

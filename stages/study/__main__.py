@@ -25,12 +25,15 @@ from stages.foundation.log import say
 from stages.foundation.params import STUDY, read_params
 from stages.methods import METHODS
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
-from stages.study.collect import Computations, Coverage, collect, recorded_study, take_stock
+from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
+from stages.study.identity import leaves, pins_weights
 from stages.study.plan import duration, forecast, say_plan
+from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
+from stages.study.repository import experiments
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
-from stages.study.store import require_same_record, write_results
+from stages.study.store import read_results, require_same_record, write_results
 from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
@@ -41,7 +44,7 @@ OPTIONS = (*GRID, "precisions")  # what stands in for the values of params.yaml
 def plan(asked: Namespace) -> None:
     """Say what would be done."""
     study, cells, computations = _grid(asked)
-    say_plan(collect(ROOT, take_stock(ROOT, cells, computations)), study, jobs=asked.jobs)
+    say_plan(_collected(cells, computations), study, jobs=asked.jobs)
 
 
 def run(asked: Namespace) -> None:
@@ -69,15 +72,20 @@ def report(asked: Namespace) -> None:
     from stages.study.report import write_report  # drawing: a slow import that the other commands can do without
 
     if asked.recorded:
-        if any(getattr(asked, name) is not None for name in (*GRID, "model")):
-            raise StudyError(
-                f"--recorded shows every recorded cell; leave out {', '.join(f'--{name}' for name in (*GRID, 'model'))}"
-            )
-        study, dataset, _ = _asked(asked)
-        coverage = recorded_study(dataset, study.precisions)
+        if any(getattr(asked, name) is not None for name in GRID):
+            left_out = ", ".join(f"--{name}" for name in GRID)
+            raise StudyError(f"--recorded shows every recorded cell of the model; leave out {left_out}")
+        study, dataset, model = _asked(asked)
+        coverage = recorded_study(dataset, study.precisions, model=model, place=_place(asked))
     else:
-        study, cells, computations = _grid(asked)
-        coverage = _collected(cells, computations)
+        study, dataset, model = _asked(asked)
+        cells, there = cells_of(study, dataset=dataset, model=model), experiments(ROOT)
+        pinned = pins_weights(dict(leaves(read_yaml(paths.PARAMS))) | {"model": model})
+        seen = computations_seen(
+            study.methods, study.precisions, read_results(dataset), there, model=model, pinned=pinned
+        )
+        found = collect(ROOT, take_stock(ROOT, cells, seen, there))
+        coverage = of_one_place(found, study.precisions, _place(asked))
         require_same_record(cells[0].dataset, coverage.results)
         write_results(cells[0].dataset, coverage.results)
     write_report(coverage, study, with_sentences=asked.sentences)
@@ -87,7 +95,7 @@ def verify(asked: Namespace) -> None:
     """Run some recorded cells again."""
     _, cells, computations = _grid(asked)
     require_committed(ROOT)
-    verify_cells(ROOT, take_stock(ROOT, cells, computations), number=asked.cells, seed=asked.draw)
+    verify_cells(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)), number=asked.cells, seed=asked.draw)
 
 
 def compare(asked: Namespace) -> None:
@@ -96,7 +104,7 @@ def compare(asked: Namespace) -> None:
 
 
 def _collected(cells: list[Cell], computations: Computations) -> Coverage:
-    return collect(ROOT, take_stock(ROOT, cells, computations))
+    return collect(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)))
 
 
 def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
@@ -112,10 +120,16 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
 
 
 def _grid(asked: Namespace) -> tuple[StudyParams, list[Cell], Computations]:
-    """The grid, its cells, and what each method may be computed with: `auto` is resolved here, once."""
+    """The grid, its cells, and what each method is computed with here: the engine is asked, once."""
     study, dataset, model = _asked(asked)
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
     return study, cells_of(study, dataset=dataset, model=model), computations
+
+
+def _place(asked: Namespace) -> Place:
+    """The engine and device whose cells are to be shown."""
+    train = read_yaml(paths.PARAMS)["train"]
+    return Place(engine=asked.engine or train["engine"], device=asked.device or train["device"])
 
 
 def _numbers(text: str) -> list[int]:
@@ -160,6 +174,8 @@ def _parser() -> ArgumentParser:
         entry.add_argument("--model", help="as `model` in params.yaml")
         if command is report:
             entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
+            entry.add_argument("--engine", choices=("packed", "plain"), help="as train.engine: whose cells are shown")
+            entry.add_argument("--device", choices=("cpu", "cuda", "mps"), help="as train.device, likewise")
             entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
         elif command is verify:
             entry.add_argument("--cells", type=_positive, default=3, help="how many")

@@ -88,8 +88,8 @@ def curve_table(findings: Findings) -> pd.DataFrame:
 
 
 def _pooled(results: Iterable[Result]) -> tuple[str, ...]:
-    """The number formats of the cells of methods that know several."""
-    named = sorted({result.precision for result in results if METHODS[result.cell.method].by_steps})
+    """The number formats of the cells of methods that leave a choice of them."""
+    named = sorted({result.precision for result in results if METHODS[result.cell.method].computation is None})
     return tuple(named) if len(named) > 1 else ()
 
 

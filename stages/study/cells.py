@@ -69,6 +69,12 @@ class Cell:
         return re.sub(r"[^A-Za-z0-9-]+", "-", words).strip("-")
 
     @property
+    def base_model(self) -> str:
+        """The model that its numbers hang on; empty where they hang on none."""
+        method = METHODS.get(self.method)
+        return "" if method and not method.has_base_model else self.model
+
+    @property
     def curve(self) -> str:
         """The curve that it is a point of, for a legend."""
         if self.contrast == "fixed_steps":

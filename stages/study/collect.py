@@ -1,28 +1,18 @@
 """Where each cell of the grid stands: recorded, finished as an experiment, or missing; and what does not count."""
 
-import json
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
-from math import ceil
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from stages.foundation import paths
-from stages.foundation.errors import StudyError
-from stages.foundation.split import Split
-from stages.methods import METHODS
-from stages.statistics.calibration import fit_temperature
+from stages.methods.method import Computation
 from stages.study.cells import VARIED, Cell
-from stages.study.identity import Computation, Identity, Workspace
-from stages.study.repository import Experiment, experiments, read_outputs
-from stages.study.store import Result, Results, RowFacts, read_results, relative
+from stages.study.gather import gather
+from stages.study.identity import OTHER_WEIGHTS, Identity, Workspace
+from stages.study.repository import Experiment
+from stages.study.store import Result, Results, read_results
 
-OTHER = "other data, params, version or number format"
 Computations = Mapping[str, Sequence[Computation]]  # of each method, those that count, the preferred one first
 
 
@@ -48,73 +38,45 @@ class Coverage:
         return {cell: results[0] for cell, results in every.items() if results}
 
     def in_each_precision(self, cell: Cell) -> list[Result]:
-        """The results of one cell, one for each number format that it was computed in and that counts."""
-        return [self.results.by_key[key] for key in self.cells[cell] if key in self.results.by_key]
+        """The results of one cell, one for each number format that it was computed in and that counts.
+
+        Where no model decides them they may have been recorded beside another model's: here they are this cell's.
+        """
+        there = (self.results.by_key.get(key) for key in self.cells[cell])
+        return [replace(result, cell=cell) for result in there if result]
 
 
-def take_stock(root: Path, cells: Sequence[Cell], computations: Computations) -> Coverage:
+def take_stock(root: Path, cells: Sequence[Cell], computations: Computations, there: Sequence[Experiment]) -> Coverage:
     """Hold the grid against the recorded results and against all experiments.
 
     Args:
         root: The repository.
         cells: The grid, of one data set.
         computations: What each of its methods may have run with.
+        there: All finished experiments.
+
+    Raises:
+        StudyError: If the data set is one of the Hub without a commit.
     """
     workspace, recorded = Workspace(root), read_results(cells[0].dataset)
-    data = None if workspace.has_source(cells[0].dataset) else _recorded_data(recorded)
+    dataset = cells[0].dataset
+    workspace.require_pinned_source(dataset)
+    data = workspace.source_hash(dataset) if workspace.has_source(dataset) else _recorded_data(recorded)
     wanted = {
         cell: [workspace.identity(cell, computation, data=data) for computation in computations[cell.method]]
         for cell in cells
     }
-    there = experiments(root)
-    digests = {identity.data for identities in wanted.values() for identity in identities}
+    sound = [made for made in there if not made.altered]
     stale = _stale_records(recorded, wanted)
-    if recorded.rows is not None and digests != {_recorded_data(recorded)}:
+    if recorded.rows is not None and data != _recorded_data(recorded):
         recorded = Results(rows=None, by_key={})  # other texts, perhaps other test rows: nothing of it compares
     keys = {identity.key for identities in wanted.values() for identity in identities}
     return Coverage(
         cells={cell: [identity.key for identity in identities] for cell, identities in wanted.items()},
         results=recorded,
-        finished={made.identity.key: made for made in there if made.identity.key in keys - set(recorded.by_key)},
+        finished={made.identity.key: made for made in sound if made.identity.key in keys - set(recorded.by_key)},
         stale=[*stale, *_stale(there, workspace, wanted)],
-        num_test_rows=_num_test_rows(recorded, there, digests),
-    )
-
-
-def recorded_study(dataset: str, precisions: Sequence[str]) -> Coverage:
-    """The recorded cells alone, whatever the workspace is now; of several protocols or versions the largest part.
-
-    Args:
-        dataset: Whose record.
-        precisions: Number formats that may be pooled, the preferred one first; `auto`: the only one that there is.
-
-    Raises:
-        StudyError: If cells were computed in several formats and `auto` chooses none.
-    """
-    recorded = read_results(dataset)
-    chosen = _most_common_versions(recorded.by_key.values())
-    by_cell: dict[Cell, list[Result]] = {}
-    left_out = []
-    for result in recorded.by_key.values():
-        if (
-            result.cell.method not in METHODS
-            or result.version != chosen.get(result.cell.method)
-            or not _counts(result, precisions)
-        ):
-            left_out.append(result)
-        else:
-            by_cell.setdefault(result.cell, []).append(result)
-    _refuse_mixture(by_cell, precisions)
-    rank = {precision: at for at, precision in enumerate(precisions)}
-    return Coverage(
-        cells={
-            cell: [result.key for result in sorted(results, key=lambda result: rank.get(result.precision, 0))]
-            for cell, results in by_cell.items()
-        },
-        results=recorded,
-        finished={},
-        stale=tuple(f"{result.cell.name} ({result.told}): {OTHER}" for result in left_out),
-        num_test_rows=None if recorded.rows is None else len(recorded.rows.row_ids),
+        num_test_rows=_num_test_rows(recorded, sound, data),
     )
 
 
@@ -123,86 +85,9 @@ def collect(root: Path, coverage: Coverage) -> Coverage:
     results = coverage.results
     cells = {key: cell for cell, keys in coverage.cells.items() for key in keys}
     for key, experiment in coverage.finished.items():
-        if read := _read(root, experiment, cells[key]):
-            results = results.join(*read)
+        if gathered := gather(root, experiment, cells[key]):
+            results = results.join(*gathered)
     return replace(coverage, results=results, finished={})
-
-
-def _read(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Result] | None:
-    files = (paths.TEST, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
-    outputs = read_outputs(root, experiment.commit, files)
-    if outputs is None:
-        return None
-    texts, test, validation = (pd.read_parquet(BytesIO(content)) for content in outputs[:3])
-    split = Split(
-        row_ids=texts["row_id"].to_numpy(np.int64),
-        sentences=texts["sentence"].tolist(),
-        labels=texts["label"].to_numpy(np.int64),
-        label_names=tuple(texts.attrs["label_names"]),
-    )
-    metrics, identity = experiment.metrics, experiment.identity
-    scores = metrics[paths.SCORES]
-    if scores["train_rows"] != cell.samples:
-        raise StudyError(f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}")
-    numbers = {
-        "data": identity.data,
-        "protocol": identity.protocol,
-        "synthetic": json.loads(outputs[3])["synthetic"],
-        "corpus_version": metrics[paths.POOL_METRICS]["corpus_version"],
-        **scores,
-        **metrics[paths.COST_METRICS],
-        **metrics[paths.PROVENANCE_METRICS],
-        "subset_val_any": metrics[paths.SUBSET_METRICS]["subset_val_any"],
-        "steps": _steps(experiment.params(), scores),
-        "temperature": fit_temperature(_logits(validation), validation["label"].to_numpy(np.int64)),
-        "output_bytes": experiment.output_bytes(),
-    }
-    result = Result(cell=cell, key=identity.key, numbers=numbers, logits=relative(_logits(test)))
-    return RowFacts.of(split), result
-
-
-def _logits(predictions: pd.DataFrame) -> Any:
-    columns = [name for name in predictions if str(name).startswith("logit_")]
-    return predictions[columns].to_numpy(np.float32)
-
-
-def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
-    """Optimizer steps that were taken."""
-    if not METHODS[params["method"]].by_steps:
-        return 0
-    if params["train.max_steps"]:
-        return int(params["train.max_steps"] * scores["epochs_run"] // params["train.epochs"])
-    return int(ceil(scores["train_rows"] / params["train.batch_size"]) * scores["epochs_run"])
-
-
-def _most_common_versions(results: Iterable[Result]) -> dict[str, tuple[str, ...]]:
-    """Of each method the data, params and versions that most of its cells share; all of one model and data set."""
-    counted = Counter((result.cell.model, str(result.numbers["data"])) for result in results)
-    if not counted:
-        return {}
-    shared = counted.most_common(1)[0][0]
-    by_method: dict[str, Counter[tuple[str, ...]]] = {}
-    for result in results:
-        if (result.cell.model, str(result.numbers["data"])) == shared:
-            by_method.setdefault(result.cell.method, Counter())[result.version] += 1
-    return {method: versions.most_common(1)[0][0] for method, versions in by_method.items()}
-
-
-def _counts(result: Result, precisions: Sequence[str]) -> bool:
-    """Whether the cell's number format is asked for; fp64 is that of methods which know no other."""
-    return result.precision in (*precisions, "fp64") or "auto" in precisions
-
-
-def _refuse_mixture(by_cell: Mapping[Cell, Sequence[Result]], precisions: Sequence[str]) -> None:
-    found = Counter(result.precision for results in by_cell.values() for result in results)
-    found.pop("fp64", None)
-    if "auto" in precisions and len(found) > 1:
-        told = " and ".join(f"{number} in {precision}" for precision, number in found.most_common())
-        names = ",".join(sorted(found))
-        raise StudyError(
-            f"cells were computed in several number formats ({told}), and these are not mixed unasked: "
-            f"`--precisions {names}` pools them and says how much they differ, `--precisions {min(found)}` takes one"
-        )
 
 
 def _recorded_data(recorded: Results) -> str:
@@ -210,17 +95,17 @@ def _recorded_data(recorded: Results) -> str:
     return next((str(result.numbers["data"]) for result in recorded.by_key.values()), "")
 
 
-def _num_test_rows(recorded: Results, there: Sequence[Experiment], data: Container[str]) -> int | None:
+def _num_test_rows(recorded: Results, there: Sequence[Experiment], data: str) -> int | None:
     """What the record or any experiment on the same data says."""
     if recorded.rows is not None:
         return len(recorded.rows.row_ids)
-    return next((int(made.metrics[paths.SCORES]["test_rows"]) for made in there if made.identity.data in data), None)
+    return next((int(made.metrics[paths.SCORES]["test_rows"]) for made in there if made.identity.data == data), None)
 
 
 def _stale_records(recorded: Results, wanted: Mapping[Cell, Sequence[Identity]]) -> list[str]:
     """Recorded cells of the grid that do not count for it, in one line for each commit and reason."""
     old = [made for key, made in recorded.by_key.items() if made.cell in wanted and key not in _keys(wanted[made.cell])]
-    reasons = Counter(f"({made.told}): {_difference(made, wanted[made.cell][0])}" for made in old)
+    reasons = Counter(f"({made.told}): {_nearest(_difference(made, one) for one in wanted[made.cell])}" for made in old)
     return [f"{number} recorded {'cell' if number == 1 else 'cells'} {reason}" for reason, number in reasons.items()]
 
 
@@ -233,9 +118,17 @@ def _difference(made: Result, wanted: Identity) -> str:
         told.append("other numerical version")
     if made.precision != wanted.computation.precision:
         told.append(f"{made.precision} not {wanted.computation.precision}")
-    if made.numbers["protocol"] != wanted.protocol:
+    weights = wanted.computation.weights
+    if weights and made.numbers.get("weights_sha256") != weights:
+        told.append(OTHER_WEIGHTS)
+    elif made.numbers["protocol"] != wanted.protocol:
         told.append("other params")
     return ", ".join(told) or "other engine or device"
+
+
+def _nearest(told: Iterable[str]) -> str:
+    """Of what differs from each that would count, what differs from the nearest: it takes the fewest words."""
+    return min(told, key=len, default=OTHER_WEIGHTS)
 
 
 def _keys(identities: Sequence[Identity]) -> set[str]:
@@ -249,6 +142,10 @@ def _stale(there: Sequence[Experiment], workspace: Workspace, wanted: Mapping[Ce
     for made in there:
         params = made.params()
         identities = asked.get(tuple(params.get(name) for name in VARIED))
-        if identities and made.identity.key not in _keys(identities):
-            said.append(f"{made.name} ({made.baseline[:7]}): {made.identity.differences(identities[0])}")
+        if identities and made.altered:
+            files = " and ".join(str(file) for file in made.altered)
+            said.append(f"{made.name} ({made.baseline[:7]}): {files} as committed is not what its dvc.lock records")
+        elif identities and made.identity.key not in _keys(identities):
+            differs = _nearest(made.identity.differences(one) for one in identities)
+            said.append(f"{made.name} ({made.baseline[:7]}): {differs}")
     return said

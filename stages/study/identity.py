@@ -2,7 +2,8 @@
 
     data         the digest of the source's files
     params       those that its method reads: tfidf's do not touch a cell of lora
-    computation  precision, engine and device it really ran with; `auto` is resolved, never stored
+    computation  precision, engine and device it really ran with; `auto` is resolved, never stored; and the digest of
+                 the base weights, where no param pins them
     versions     the numerical versions of the rooms and of the method that computed it
 
 Not the code: a comment, a new name or a faster way to the same numbers leaves every recorded cell as it is, and the
@@ -11,6 +12,7 @@ golden record (`tests/golden`) holds each version to what it computes. Not what 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,34 +21,19 @@ from typing import Any
 from dvc.dependency.base import Dependency
 from dvc.repo import Repo
 
+from stages.corpus.sources.settings import HubSettings, read_settings
 from stages.foundation import paths, versions
+from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.cells import VARIED, Cell
 
 STAGES = ("prepare", "subsample", "train", "evaluate")
 # What every method's numbers depend on; the data set is known by its digest, whatever its folder is called.
+COMMIT = re.compile("[0-9a-f]{40}")  # of the Hub; a branch or a tag moves
 READ_BY_ALL = ("samples", "seed", "method", "prepare", "subsample")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Computation:
-    """What a training really ran with."""
-
-    precision: str  # bf16, fp32 or fp64
-    engine: str  # packed, plain or scikit-learn
-    device: str  # cpu, cuda or mps
-
-    def overrides(self) -> dict[str, str]:
-        """What params.yaml must say to compute so, by dotted key; nothing where a method leaves no choice."""
-        if self.engine == "scikit-learn":
-            return {}
-        return {
-            "train.precision": self.precision,
-            "train.engine": self.engine,
-            "train.device": self.device,
-            "evaluate.device": self.device,
-        }
+OTHER_WEIGHTS = "other base weights"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +48,14 @@ class Identity:
     @property
     def key(self) -> str:
         """All four in one, 16 hexadecimal digits."""
-        return _digest([self.data, self.params, asdict(self.computation), self.versions])
+        used = {name: value for name, value in asdict(self.computation).items() if value}  # as params: none is none
+        return _digest([self.data, self.params, used, self.versions])
 
     @property
     def protocol(self) -> str:
-        """Of the params, what all cells of one method share."""
-        return _digest({key: value for key, value in self.params.items() if key not in VARIED})
+        """What all cells of one method share: params, and the base weights where no param pins them."""
+        shared = {key: value for key, value in self.params.items() if key not in VARIED}
+        return _digest(shared | ({"weights": self.computation.weights} if self.computation.weights else {}))
 
     def differences(self, other: "Identity") -> str:
         """Which of the four differ, for people: `other params (train.epochs), bf16 not fp32`."""
@@ -74,10 +63,12 @@ class Identity:
             key for key in self.params.keys() | other.params.keys() if self.params.get(key) != other.params.get(key)
         )
         ours, theirs = asdict(self.computation), asdict(other.computation)
+        has_other_weights = ours.pop("weights") != theirs.pop("weights")
         return ", ".join(
             [
                 *(["other data"] if self.data != other.data else []),
                 *([f"other params ({', '.join(keys)})"] if keys else []),
+                *([OTHER_WEIGHTS] if has_other_weights else []),
                 *(f"{value} not {theirs[name]}" for name, value in ours.items() if value != theirs[name]),
                 *([_version_words(self.versions, other.versions)] if self.versions != other.versions else []),
             ]
@@ -106,6 +97,20 @@ def deciding_params(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def pins_weights(params: Mapping[str, Any]) -> bool:
+    """Whether the params, by dotted key, say which base weights are meant.
+
+    A commit of the Hub does, and a SHA-256, which they are held against whenever they are loaded. A folder or a branch
+    of the Hub may hold others tomorrow.
+    """
+    entry = f"train.base_models.{params.get('model')}"
+    pin = str(params.get(f"{entry}.pin") or "")
+    if f"{entry}.source" not in params:
+        model = str(params.get("model"))
+        return not model.startswith((".", "/")) and bool(COMMIT.fullmatch(model.partition("@")[2]))
+    return bool(COMMIT.fullmatch(pin) if params[f"{entry}.source"] == "hub" else pin)
+
+
 def identity_of_experiment(lock: Mapping[str, Any], metrics: Mapping[str, Any]) -> Identity | None:
     """The identity of a finished experiment; None where a stage is missing, or has read what no other one wrote.
 
@@ -114,7 +119,7 @@ def identity_of_experiment(lock: Mapping[str, Any], metrics: Mapping[str, Any]) 
 
     Args:
         lock: Its dvc.lock.
-        metrics: What its stages say of themselves: engine, precision, device, versions, under their flat names.
+        metrics: What its stages say of themselves: engine, precision, device, weights, versions, under flat names.
     """
     stages = lock.get("stages", {})
     if not all(name in stages for name in STAGES):
@@ -137,6 +142,7 @@ def identity_of_experiment(lock: Mapping[str, Any], metrics: Mapping[str, Any]) 
             precision=str(metrics.get("precision_used")),
             engine=str(metrics.get("engine_used")),
             device=str(metrics.get("device_used")),
+            weights="" if pins_weights(dict(leaves(params))) else str(metrics.get("weights_sha256", "")),
         ),
         versions={room: int(metrics[key]) for room, key in names.items() if metrics.get(key)},
     )
@@ -167,6 +173,21 @@ class Workspace:
     def has_source(self, dataset: str) -> bool:
         """Whether the data set's folder holds data: one that is made or fetched needs its dataset.yaml alone."""
         return (self._root / paths.SOURCES / dataset).is_dir()
+
+    def require_pinned_source(self, dataset: str) -> None:
+        """Refuse a data set of the Hub without a commit: when its data change, its folder here stays the same.
+
+        Raises:
+            StudyError: If its dataset.yaml names none, or a branch or a tag.
+        """
+        folder = self._root / paths.SOURCES / dataset
+        settings = read_settings(folder)
+        if isinstance(settings, HubSettings) and not COMMIT.fullmatch(settings.revision or ""):
+            raise StudyError(
+                f"the data of {settings.repo} may change on the Hub from one cell to the next: a study needs their "
+                f"commit, `revision: <40 hexadecimal digits>` in {folder / 'dataset.yaml'} ({paths.DATA_CARD} tells "
+                "the one that `dvc repro` fetched)"
+            )
 
     def source_hash(self, dataset: str) -> str:
         """DVC's hash of a data set's folder."""

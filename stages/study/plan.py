@@ -37,11 +37,12 @@ def forecast(missing: Sequence[Cell], finished: Iterable[Result]) -> Forecast:
     """From the nearest finished size of the same model and method: seconds per training row, or per step; and disk."""
     measured: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for result in finished:
-        measured.setdefault((result.cell.model, result.cell.method), []).append(result.numbers)
-    known = {cell: measured[cell.model, cell.method] for cell in missing if (cell.model, cell.method) in measured}
+        measured.setdefault((result.cell.base_model, result.cell.method), []).append(result.numbers)
+    alike = {cell: measured.get((cell.base_model, cell.method)) for cell in missing}
+    known = {cell: numbers for cell, numbers in alike.items() if numbers}
     return Forecast(
-        seconds={cell: _seconds(cell, alike) for cell, alike in known.items()},
-        disk_bytes=sum(median(numbers["output_bytes"] for numbers in alike) for alike in known.values()),
+        seconds={cell: _seconds(cell, numbers) for cell, numbers in known.items()},
+        disk_bytes=sum(median(each["output_bytes"] for each in numbers) for numbers in known.values()),
         unknown=sorted({cell.method for cell in missing if cell not in known}),
     )
 

@@ -1,5 +1,6 @@
 """What Git and DVC know of experiments: their names, the small files they committed, the large ones in the cache."""
 
+import hashlib
 import io
 import json
 import re
@@ -32,6 +33,7 @@ class Experiment:
     identity: Identity
     lock: Mapping[str, Any]  # its dvc.lock
     metrics: Mapping[Path, Mapping[str, Any]]  # what each of its metrics files says, under flat names
+    altered: Sequence[Path]  # metrics files that are not what its stages wrote; what these say is not read
 
     def params(self) -> dict[str, Any]:
         """What its stages read from params.yaml, by dotted key."""
@@ -58,14 +60,29 @@ def experiments(root: Path) -> list[Experiment]:
     for at, (name, commit, baseline) in enumerate(listed):
         lock_text, *metric_texts = texts[at * len(files) : (at + 1) * len(files)]
         lock = YAML(typ="safe").load(lock_text) if lock_text else {}
-        metrics = {file: json.loads(text) if text else {} for file, text in zip(METRICS, metric_texts, strict=True)}
+        by_file = dict(zip(METRICS, metric_texts, strict=True))
+        altered = _altered(lock, by_file)
+        metrics = {file: json.loads(text) if text and file not in altered else {} for file, text in by_file.items()}
         told = {name: value for content in metrics.values() for name, value in content.items()}
         if identity := identity_of_experiment(lock, told):
             made = Experiment(
-                name=name, commit=commit, baseline=baseline, identity=identity, lock=lock, metrics=metrics
+                name=name,
+                commit=commit,
+                baseline=baseline,
+                identity=identity,
+                lock=lock,
+                metrics=metrics,
+                altered=altered,
             )
             found.append(made)
     return found
+
+
+def _altered(lock: Mapping[str, Any], texts: Mapping[Path, str]) -> list[Path]:
+    """Files whose MD5 is not the one that dvc.lock holds: edited, or another run's. Neither text nor MD5 is none."""
+    written = {out["path"]: out["md5"] for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])}
+    found = {file: hashlib.md5(text.encode()).hexdigest() if text else None for file, text in texts.items()}
+    return [file for file, digest in found.items() if digest != written.get(file.as_posix())]
 
 
 def read_committed(root: Path, objects: Sequence[str]) -> list[str]:

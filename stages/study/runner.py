@@ -17,8 +17,9 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.locks import end_with_parent
 from stages.foundation.log import say
+from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.cells import Cell
-from stages.study.identity import Computation
 from stages.study.plan import duration
 from stages.study.repository import git
 
@@ -117,7 +118,10 @@ def command(
     words = ["dvc", "exp", "run", "--temp", "--name", name]
     for path in copied:
         words += ["--copy-paths", path]
-    for key, value in (cell.overrides() | chosen.overrides()).items():
+    if chosen.weights:  # DVC knows a model's folder by its path alone, and would take what older weights gave
+        words.append("--force")
+    settings = {} if METHODS[cell.method].computation else chosen.overrides()
+    for key, value in (cell.overrides() | settings).items():
         words += ["--set-param", f"{key}={value}"]
     return words
 

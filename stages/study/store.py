@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_text
 from stages.foundation.split import Split
+from stages.methods.method import Computation
 from stages.study.cells import Cell
 
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
 TEXTS = (  # digests and versions of libraries may look like numbers
-    *("key", "commit", "contrast", "data", "protocol"),
+    *("key", "commit", "contrast", "data", "protocol", "weights_sha256"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
 IDENTITY = ["dataset", "model", "method", "contrast", "samples", "seed", "max_steps"]
@@ -43,6 +44,13 @@ class Result:
         return str(self.numbers["precision_used"])
 
     @property
+    def computation(self) -> Computation:
+        """What it was computed with."""
+        engine, device = (str(self.numbers[name]) for name in ("engine_used", "device_used"))
+        weights = str(self.numbers.get("weights_sha256", ""))  # cells of before it was recorded have none
+        return Computation(precision=self.precision, engine=engine, device=device, weights=weights)
+
+    @property
     def commit(self) -> str:
         """The commit of the code that trained it."""
         return str(self.numbers["commit"])
@@ -60,9 +68,9 @@ class Result:
         return {room: int(number) for room, number in named.items() if number not in (None, "")}
 
     @property
-    def version(self) -> tuple[str, ...]:
+    def kind(self) -> tuple[str, ...]:
         """What the cells of one method share in a study: model, data, params and numerical versions."""
-        return (self.cell.model, *(str(self.numbers[name]) for name in ("data", "protocol")), str(self.versions))
+        return (self.cell.base_model, *(str(self.numbers[name]) for name in ("data", "protocol")), str(self.versions))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,6 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
 from stages.study.collect import Coverage
-from stages.study.identity import Computation
 from stages.study.repository import git, read_outputs
 from stages.study.runner import run_once
 from stages.study.store import Result, RowFacts, relative
@@ -22,7 +21,7 @@ PREFIX = "verify-"  # of the experiments' names; they are removed at the end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class Deviation:
     """One cell as it was recorded and as it came out again."""
 
     logit: float  # the largest, of class margins
@@ -44,18 +43,14 @@ def verify(root: Path, coverage: Coverage, *, number: int, seed: int) -> None:
     say(f"{len(chosen)} of {len(recorded)} recorded cells, drawn with seed {seed}, run again:")
     found = []
     for cell in chosen:
-        again = _difference(root, recorded[cell], rows)
+        again = _deviation(root, recorded[cell], rows)
         found.append(again)
         say(f"{cell.name} ({recorded[cell].told}): {_words(again)}")
     say(f"largest difference: {_words(_largest(found))}")
 
 
-def _difference(root: Path, result: Result, rows: RowFacts) -> Difference:
-    numbers = result.numbers
-    computation = Computation(
-        precision=result.precision, engine=str(numbers["engine_used"]), device=str(numbers["device_used"])
-    )
-    name = run_once(root, result.cell, computation, prefix=PREFIX, threads=int(numbers["threads"]))
+def _deviation(root: Path, result: Result, rows: RowFacts) -> Deviation:
+    name = run_once(root, result.cell, result.computation, prefix=PREFIX, threads=int(result.numbers["threads"]))
     try:
         made = git(root, "for-each-ref", "--format=%(objectname)", _ref(root, name)).split()
         outputs = read_outputs(root, made[0], [paths.TEST_PREDICTIONS]) if made else None
@@ -69,7 +64,7 @@ def _difference(root: Path, result: Result, rows: RowFacts) -> Difference:
     logits = relative(frame.filter(like="logit_").to_numpy(np.float32))
     labels = frame["label"].to_numpy(np.int64)
     before, now = result.logits.argmax(axis=1), logits.argmax(axis=1)
-    return Difference(
+    return Deviation(
         logit=float(np.abs(logits - result.logits).max()),
         classes=int((before != now).sum()),
         accuracy=float((now == labels).mean() - (before == labels).mean()),
@@ -86,7 +81,7 @@ def _ref(root: Path, name: str) -> str:
     return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
 
 
-def _words(found: Difference) -> str:
+def _words(found: Deviation) -> str:
     if found.logit == 0:
         return "the same bit for bit"
     return (
@@ -95,8 +90,8 @@ def _words(found: Difference) -> str:
     )
 
 
-def _largest(found: Sequence[Difference]) -> Difference:
-    return Difference(
+def _largest(found: Sequence[Deviation]) -> Deviation:
+    return Deviation(
         logit=max(one.logit for one in found),
         classes=max(one.classes for one in found),
         accuracy=max((one.accuracy for one in found), key=abs),

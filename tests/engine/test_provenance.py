@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from stages.engine import provenance
-from stages.engine.models.record import Record
+from stages.engine.models.record import BaseRecord, Record
 from stages.engine.provenance import commit_of_code, cpu_name, write_provenance
 from stages.study.repository import git
 
@@ -39,10 +40,18 @@ def test_it_names_what_was_used_where_and_with_what(empty_folder):
     told = json.loads((empty_folder / "provenance.json").read_text())
     assert (told["precision_used"], told["engine_used"], told["device_used"]) == ("fp64", "scikit-learn", "cpu")
     assert told["method_version"] == 3
+    assert told["weights_sha256"] == ""
     assert told["threads"] >= 1
     assert told["processor"] == cpu_name() != ""
     assert {"torch", "transformers", "peft", "scikit_learn", "python", "cores"} <= set(told)
     assert told["commit"] == ""
+
+
+def test_it_tells_the_digest_of_the_base_weights(empty_folder):
+    base = BaseRecord(name="./mine", source="folder", location="./mine", pin="", weights_sha256="a1")
+    write_provenance(empty_folder / "provenance.json", replace(TFIDF, base=base), "cpu", {})
+
+    assert json.loads((empty_folder / "provenance.json").read_text())["weights_sha256"] == "a1"
 
 
 def test_the_commit_is_that_of_the_code_and_says_where_the_code_differs(empty_folder):

@@ -5,9 +5,10 @@
 `test_record` computes everything again. Where it fails, a change altered numbers: raise the version of that room in
 `stages/foundation/versions.py` (or of that method in its file) and append its record, or undo the change.
 
-All of it goes through the pages, as an experiment does, so that whatever they use is held as well. Exactly: row ids,
-token ids, the order of batches, dropout masks, fresh weights. Within a tolerance: the loss of 40 steps and the logits
-after them, in fp32 on one thread, since another processor sums in another order.
+All of it goes through the pages, as an experiment does, so that whatever they use is held as well, and through what the
+study measures of a finished one. Exactly: row ids, overlap, words, negation, token ids, the order of batches, dropout
+masks, fresh weights. Within a tolerance: the loss of 40 steps and the logits after them, in fp32 on one thread, since
+another processor sums in another order; and a temperature, which is searched for.
 """
 
 import hashlib
@@ -33,10 +34,13 @@ from stages.engine.models.encoder import load_tokenizer
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.tokens import shuffled_batches, tokenize
 from stages.foundation import paths, versions
+from stages.foundation.files import read_json, write_json
 from stages.foundation.params import read_params
 from stages.foundation.split import Split, read_split, write_split
 from stages.methods import METHODS, TrainView, build
 from stages.scoring.classification import score
+from stages.scoring.predictions import write_predictions
+from stages.study.gather import FILES, measure
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
 from tests.tiny_models import TINY, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
 
@@ -45,6 +49,10 @@ STEPS = 40
 LABELS = ("negative", "positive")
 SHOWN = 8  # values beside each digest, for whoever looks for what moved
 SST2 = REPOSITORY.parent / "shared/sst2"
+
+BY_NO_STEPS = {"method": "tfidf"}
+NEGATIONS = ("not", "no", "never", "nothing", "nobody", "none", "neither", "nor", "without", "hardly", "cannot")
+NEAR_NEGATIONS = ("isn't", "NOT", "can't-stop", "no-one", "knot", "nor1", "noone", "nothingness", "isn\u2019t", "know")
 
 Record = dict[str, Any]
 
@@ -78,6 +86,17 @@ def corpus_record() -> Record:
     record["groups"] = _rows({"dataset": "grouped", "prepare.validation_rows": 30}, sizes=(20,))
     _write_given_validation()
     record["given validation"] = _rows({"dataset": "given"}, sizes=(20,))
+    return record
+
+
+def texts_record() -> Record:
+    """What is measured of texts: how far validation and test are met in training, words and negation."""
+    record = {"reviews, random": _counts({"dataset": "reviews", "prepare.partition": "random"})}
+    _write_overlapping_data()
+    record["overlapping"] = _counts({"dataset": "overlapping", "prepare.validation_rows": 4, "samples": 6})
+    texts = ["", "  two\twords \n", "word " * 40, *NEGATIONS, *(f"a {word}, b" for word in NEGATIONS), *NEAR_NEGATIONS]
+    rows = measure(_outputs(texts), BY_NO_STEPS, {}).rows
+    record["texts"] = {"words": rows.num_words.tolist(), "negates": rows.negates.tolist()}
     return record
 
 
@@ -169,16 +188,38 @@ def scoring_record() -> Record:
     return record
 
 
+def gathered_record() -> Record:
+    """What the study measures of predictions: temperature, class margins, and of params and scores the steps."""
+    by_epochs = {"method": "lora", "train.max_steps": None, "train.epochs": 5, "train.batch_size": 32}
+    by_steps = by_epochs | {"train.max_steps": 1750}
+    record: Record = {"margins": {}, "temperature": {}}
+    for num_classes in (2, 4):
+        for sureness, noise in ((1, 1), (0.1, 1), (-1, 0.5), (0.5, 0.05)):  # the last two meet the search's ends
+            name = f"{num_classes} classes, sure by {sureness:g}, noise {noise:g}"
+            outputs = _outputs(["a text"] * 60, num_classes=num_classes, sureness=sureness, noise=noise)
+            found = measure(outputs, BY_NO_STEPS, {})
+            record["margins"][name] = found.logits[:SHOWN].tolist()
+            record["temperature"][name] = found.temperature
+    record["steps"] = [
+        measure(outputs, params, {"train_rows": train_rows, "epochs_run": epochs_run}).steps
+        for params in (by_epochs, by_steps, BY_NO_STEPS)
+        for train_rows, epochs_run in ((1000, 5), (1024, 5), (1025, 3), (20, 1))
+    ]
+    return record
+
+
 def records() -> dict[str, Callable[[], Record]]:
     """What has a record, by its file's name without ending: the room or method, and its version."""
     training = f"training-{versions.TRAINING}"
     return {
         f"corpus-{versions.CORPUS}": corpus_record,
         f"corpus-{versions.CORPUS}-sst2": sst2_record,
+        f"corpus-{versions.CORPUS}-texts": texts_record,
         training: training_record,
         **{name: make for method in METHODS for name, make in _method_records(method).items()},
         f"passes-{training}": passes_record,
         f"scoring-{versions.SCORING}": scoring_record,
+        f"scoring-{versions.SCORING}-gathered": gathered_record,
     }
 
 
@@ -211,6 +252,29 @@ def _rows(changes: dict[str, Any], *, sizes: tuple[int, ...]) -> Record:
             subsample.main()
             record[f"{samples} rows, seed {seed}"] = _row_digest(read_split(paths.SUBSET))
     return record
+
+
+def _counts(changes: dict[str, Any]) -> Record:
+    """What prepare and subsample count."""
+    write_params(changes)
+    prepare.main()
+    subsample.main()
+    told = read_json(paths.POOL_METRICS) | read_json(paths.SUBSET_METRICS)
+    return {name: count for name, count in told.items() if not name.endswith("_version")}
+
+
+def _outputs(texts: list[str], *, num_classes: int = 2, sureness: float = 1.0, noise: float = 1.0) -> list[bytes]:
+    """An experiment with these texts in both splits, whose logits are noise, but `sureness` more at the true class."""
+    generator = np.random.default_rng(num_classes)
+    for file, target in ((paths.TEST, paths.TEST_PREDICTIONS), (paths.VALIDATION, paths.VALIDATION_PREDICTIONS)):
+        labels = generator.integers(0, num_classes, len(texts))
+        names = tuple(f"class {at}" for at in range(num_classes))
+        split = Split(row_ids=np.arange(len(texts)), sentences=texts, labels=labels, label_names=names)
+        logits = noise * generator.normal(size=(len(texts), num_classes)) + sureness * np.eye(num_classes)[labels]
+        write_split(file, split)
+        write_predictions(target, split, logits.astype(np.float32))
+    write_json(paths.DATA_CARD, {"synthetic": False})
+    return [file.read_bytes() for file in FILES]
 
 
 def _row_digest(split: Split) -> Record:
@@ -283,6 +347,18 @@ def _write_grouped_data() -> None:
     (folder / "train.tsv").write_text("\n".join(["sentence\tlabel\tauthor", *lines]) + "\n")
     (folder / "dev.tsv").write_text("sentence\tlabel\tauthor\nnew one\t0\tx\nnew two\t1\ty\n")
     (folder / "dataset.yaml").write_text("group: author\n")
+
+
+def _write_overlapping_data() -> None:
+    """Test rows that equal a training row, are part of one, contain one, contain one too short, and none of these."""
+    folder = paths.SOURCES / "overlapping"
+    folder.mkdir(parents=True)
+    lines = [f"row number {at} of a short list\t{at % 2}" for at in range(16)]
+    row = "row number 3 of a short list"
+    test = [f" {row.upper()}", "3 of a short", f"see {row}", "so two words", "list row 3"]
+    extra = ["two words\t0", "three words now\t1"]
+    (folder / "train.tsv").write_text("\n".join(["sentence\tlabel", *lines, *extra]) + "\n")
+    (folder / "dev.tsv").write_text("\n".join(["sentence\tlabel", *(f"{text}\t1" for text in test)]) + "\n")
 
 
 def _write_given_validation() -> None:

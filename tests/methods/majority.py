@@ -12,9 +12,10 @@ from stages.engine.training.history import Epoch, Fit
 from stages.foundation.errors import check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.split import Split
-from stages.methods.method import Classifier, Look, Method, MethodView, Words
+from stages.methods.method import Classifier, Computation, Look, Method, MethodView, Words
 
 NAME = "majority"
+COMPUTATION = Computation(precision="fp32", engine="numpy", device="cpu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ class Majority:
             label_names=list(self.label_names),
             trainable_parameters=len(self.logits),
             total_parameters=len(self.logits),
-            engine="numpy",
+            engine=COMPUTATION.engine,
             precision="fp32",
             max_tokens=0,
             base=None,
@@ -83,6 +84,7 @@ METHOD = Method(
     version=1,
     params=MajorityParams,
     reads=(),
+    computation=COMPUTATION,
     implied={},
     by_steps=False,
     look=Look(color="#7a2f8f", marker="v", dash=(3, 1)),

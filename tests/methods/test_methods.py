@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from stages.engine.models.record import read_record
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
+from stages.methods import METHODS as DECLARED
 from stages.methods import TrainView, build, load
 from stages.methods.head import HeadParams
 from tests.engine.conftest import PARAMS, opinions
@@ -94,6 +95,13 @@ def test_every_method_repeats_itself_to_the_last_byte(fresh, tmp_path, method):
     assert files == sorted(file.name for file in (tmp_path / "two").iterdir())
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_what_tfidf_declares_to_compute_with_is_what_its_classifier_says(fresh):
+    declared, classifier = DECLARED["tfidf"].computation, fresh("tfidf")
+    learn(classifier)
+
+    assert (declared.engine, declared.precision) == (classifier.record.engine, classifier.record.precision)
 
 
 def is_pickle(content):

@@ -136,6 +136,28 @@ def test_a_method_is_added_with_one_file_and_its_section(extended):
     assert read_json(paths.SCORES)["test_accuracy"] == 0.5
 
 
+@pytest.mark.slow
+def test_an_added_method_is_studied_with_what_its_file_says_that_it_computes_with(extended):
+    for made in ("git", "dvc"):
+        subprocess.run([made, "init", "-q"], check=True, capture_output=True)
+    for name in (".dvcignore", ".gitignore", "data/.gitignore", ".dvc/.gitignore"):
+        shutil.copy(REPOSITORY / name, name)
+    for git in (["config", "user.name", "n"], ["config", "user.email", "e@x.y"], ["add", "-A"], ["commit", "-qm", "m"]):
+        subprocess.run(["git", *git], check=True, capture_output=True)
+    grid = ("--methods", "majority", "--sizes", "20", "--seeds", "1", "--precisions", "bf16")
+
+    def study(command):
+        asked = [sys.executable, "-m", "stages.study", command, *grid]
+        done = subprocess.run(asked, cwd=extended, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert study("plan").startswith("1 cells: 0 finished, 1 missing\n")
+    assert "[1/1] mine-minilm-majority-n20-s1: test accuracy " in study("run")
+    assert study("run") == "1 cells, 1 finished, 0 to make\n"
+    assert study("report").startswith("majority names the right class for ")
+
+
 def test_the_section_of_an_added_method_is_checked_whichever_method_is_asked_for(extended):
     params = paths.PARAMS.read_text().replace("method: majority", "method: tfidf").replace("1.5", "0")
     paths.PARAMS.write_text(params)

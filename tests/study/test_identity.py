@@ -1,10 +1,16 @@
 import copy
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from stages.foundation import versions
+from stages.foundation.errors import StudyError
+from stages.methods.method import Computation
 from stages.study.cells import VARIED
-from stages.study.identity import Computation, Identity, identity_of_experiment, versions_of
+from stages.study.identity import Identity, Workspace, identity_of_experiment, versions_of
+from stages.study.repository import git
+from stages.study.store import read_results
 
 TRAIN = {
     "seed": 42,
@@ -104,6 +110,7 @@ def test_the_same_lock_is_the_same_cell_whatever_the_order_in_it():
         (lambda: with_params(train__base_models={"minilm": {"pin": "other"}}), "train.base_models.minilm.pin"),
         (lambda: identity(precision_used="fp32"), "fp32 not bf16"),
         (lambda: identity(engine_used="plain"), "plain not packed"),
+        (lambda: of_weights("./mine", "b2"), "other base weights"),
         (lambda: identity(device_used="cuda"), "cuda not cpu"),
         (lambda: identity(corpus_version=2), "numerical version corpus 2 not 1"),
         (lambda: identity(training_version=2), "numerical version training 2 not 1"),
@@ -114,6 +121,96 @@ def test_the_same_lock_is_the_same_cell_whatever_the_order_in_it():
 def test_what_decides_the_numbers_makes_another_cell_and_says_so(other, differs):
     assert other().key != identity().key
     assert differs in other().differences(identity())
+
+
+def of_weights(model, weights, entry=None):
+    """The cell of a model, started from these weights; with an entry under base_models, or none."""
+    lock = copy.deepcopy(LOCK)
+    train = lock["stages"]["train"]["params"]["params.yaml"]
+    train["model"] = model
+    if entry:
+        train["train.base_models"][model] = entry
+    return identity(lock, weights_sha256=weights)
+
+
+@pytest.mark.parametrize(
+    ("model", "entry"),
+    [
+        ("./mine", None),
+        (f"./mine@{'a' * 40}", None),
+        ("owner/name", None),
+        ("owner/name@main", None),
+        ("mine", {"source": "folder", "location": "./mine", "pin": ""}),
+        ("mine", {"source": "package", "location": "mine/model", "pin": ""}),
+        ("mine", {"source": "hub", "location": "owner/name", "pin": ""}),
+        ("mine", {"source": "hub", "location": "owner/name", "pin": "main"}),
+    ],
+)
+def test_other_weights_behind_a_model_that_no_param_pins_make_another_cell(model, entry):
+    one, other = of_weights(model, "a1", entry), of_weights(model, "b2", entry)
+
+    assert one.key != other.key
+    assert one.protocol != other.protocol
+    assert one.differences(other) == "other base weights"
+    assert one.key == of_weights(model, "a1", entry).key
+
+
+@pytest.mark.parametrize(
+    ("model", "entry"),
+    [
+        ("minilm", None),
+        (f"owner/name@{'a' * 40}", None),
+        ("mine", {"source": "folder", "location": "./mine", "pin": "a1"}),
+        ("mine", {"source": "hub", "location": "owner/name", "pin": "a" * 40}),
+    ],
+)
+def test_weights_that_a_param_pins_are_in_the_identity_through_it(model, entry):
+    """So the cells that were recorded before their digest was written stay what they are."""
+    assert of_weights(model, "a1", entry) == of_weights(model, None, entry)
+    assert of_weights(model, "a1", entry).key == of_weights(model, None, entry).key
+
+
+def test_every_recorded_cell_has_the_key_that_params_yaml_gives_it(repository, monkeypatch):
+    """What is added to the identity must leave them valid; their versions may be older."""
+    monkeypatch.chdir(repository)
+    workspace, recorded = Workspace(repository), read_results("sst2-files").by_key
+    assert len(recorded) >= 207
+    for key, result in recorded.items():
+        told = {name: str(result.numbers[f"{name}_used"]) for name in ("precision", "engine", "device")}
+        now = workspace.identity(result.cell, Computation(**told), data=str(result.numbers["data"]))
+        assert replace(now, versions=result.versions).key == key, result.cell.name
+        assert now.protocol == result.numbers["protocol"]
+
+
+@pytest.mark.parametrize("revision", ["", "revision: main", "revision: v1.0"])
+def test_a_study_refuses_a_data_set_of_the_hub_without_a_commit_and_says_what_to_write(project, revision):
+    describe(project, revision)
+
+    with pytest.raises(StudyError, match=r"`revision: <40 hexadecimal digits>` in .*data/sources/far/dataset\.yaml"):
+        Workspace(project).require_pinned_source("far")
+
+
+@pytest.mark.parametrize("name", ["far", "near", "nowhere"])
+def test_a_data_set_that_stays_as_it_is_is_none_to_refuse(project, name):
+    describe(project, f"revision: {'a' * 40}")
+    (project / "data/sources/near").mkdir()
+
+    Workspace(project).require_pinned_source(name)
+
+
+@pytest.fixture
+def project(tmp_path):
+    git(tmp_path, "init", "-q")
+    subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "params.yaml").write_text("samples: 1000\n")
+    return tmp_path
+
+
+def describe(project, revision):
+    """A data set of the Hub."""
+    folder = project / "data/sources/far"
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(f"kind: hub\nrepo: owner/name\n{revision}\n")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +310,7 @@ def test_versions_are_those_of_the_rooms_that_a_method_goes_through():
     assert "training" not in versions_of("tfidf")
 
 
-def test_a_computation_is_passed_on_in_full_where_there_is_a_choice():
+def test_a_computation_is_passed_on_in_full():
     chosen = Computation(precision="bf16", engine="packed", device="cpu").overrides()
 
     assert chosen == {
@@ -222,4 +319,3 @@ def test_a_computation_is_passed_on_in_full_where_there_is_a_choice():
         "train.device": "cpu",
         "evaluate.device": "cpu",
     }
-    assert Computation(precision="fp64", engine="scikit-learn", device="cpu").overrides() == {}

@@ -103,3 +103,11 @@ def test_another_models_speed_tells_nothing():
     other = replace(a_cell(), model="bert-base-uncased")
 
     assert forecast([other], [finished(train_rows=1000)]).unknown == ["lora"]
+
+
+def test_the_speed_of_a_method_without_a_model_is_known_whichever_model_is_asked_for():
+    done = made_result(a_cell("tfidf"), ROWS, 0.7, train_seconds=2.0)
+
+    ahead = forecast([replace(a_cell("tfidf", seed=2), model="bert-base-uncased")], [done])
+
+    assert list(ahead.seconds.values()) == [SECONDS_BESIDE_TRAINING + 2.0]

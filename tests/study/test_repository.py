@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 
 import pytest
@@ -51,6 +52,44 @@ def test_experiments_of_every_baseline_are_found_by_their_refs_and_so_is_the_com
     assert found["n8000"].params()["samples"] == 8000
     assert found["HEAD"].identity == found["n8000"].identity != found["n1000"].identity
     assert found["n1000"].output_bytes() == 42
+
+
+def with_metrics(repository, text, recorded=None):
+    """The lock of an experiment whose scores read so; `recorded`: what its stages wrote instead."""
+    (repository / "metrics").mkdir(exist_ok=True)
+    (repository / paths.SCORES).write_text(text)
+    digest = hashlib.md5((text if recorded is None else recorded).encode()).hexdigest()
+    return LOCK.replace(
+        "outs: [{path: data/pred", f"outs: [{{path: metrics/scores.json, md5: {digest}}}, {{path: data/pred"
+    )
+
+
+def test_metrics_are_read_where_their_bytes_are_those_that_the_lock_records(repository):
+    commit(repository, with_metrics(repository, '{"scoring_version": 1}'))
+
+    (made,) = experiments(repository)
+
+    assert made.altered == []
+    assert made.metrics[paths.SCORES] == {"scoring_version": 1}
+    assert made.identity.versions == {"scoring": 1}
+
+
+@pytest.mark.parametrize("text", ['{"scoring_version": 2}', '{"scoring_version": 1} ', '{"scoring_version": ', ""])
+def test_metrics_that_are_not_what_the_stages_wrote_are_named_and_not_read(repository, text):
+    commit(repository, with_metrics(repository, text, recorded='{"scoring_version": 1}'))
+
+    (made,) = experiments(repository)
+
+    assert made.altered == [paths.SCORES]
+    assert made.metrics[paths.SCORES] == {}
+    assert made.identity.versions == {}
+
+
+def test_metrics_that_the_lock_does_not_know_are_none_of_this_experiment(repository):
+    with_metrics(repository, "{}")
+    commit(repository, LOCK)
+
+    assert experiments(repository)[0].altered == [paths.SCORES]
 
 
 @pytest.mark.parametrize("lock", ["", "stages: {}", LOCK.replace("evaluate", "other")])

@@ -4,13 +4,15 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stages.foundation.errors import StudyError
+from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study import runner
-from stages.study.identity import Computation
 from stages.study.repository import git
 from stages.study.runner import LOGS, Processes, command, make_cells, require_committed, untracked_source
 from tests.foundation.test_locks import ended
@@ -110,6 +112,12 @@ def test_experiments_at_a_time_share_the_cores(fake_dvc):
     assert calls[9] == "all"
 
 
+def test_dvc_is_told_to_train_anew_where_it_cannot_see_that_the_weights_are_others():
+    """It knows a model's folder by its path alone."""
+    assert "--force" in command(a_cell(), replace(BF16, weights="a1"), copied=[])
+    assert "--force" not in command(a_cell(), BF16, copied=[])
+
+
 def test_a_person_can_type_the_command():
     typed = " ".join(command(a_cell(contrast="random"), BF16, copied=["data/sources/mine"]))
 
@@ -119,6 +127,12 @@ def test_a_person_can_type_the_command():
         "--set-param method=lora --set-param prepare.partition=random --set-param train.precision=bf16 "
         "--set-param train.engine=packed --set-param train.device=cpu --set-param evaluate.device=cpu"
     )
+
+
+def test_a_method_that_leaves_no_choice_is_given_none():
+    chosen = METHODS["tfidf"].computation
+
+    assert not [word for word in command(a_cell("tfidf"), chosen, copied=[]) if word.startswith("train.")]
 
 
 def test_only_a_source_that_nothing_tracks_is_copied(tmp_path):

@@ -362,7 +362,7 @@ def provenance(findings: Findings) -> Section:
         blocks += [Prose(told, "lead"), Bullets(shortened(findings.missing))]
     if findings.stale:
         number = count(len(findings.stale))
-        told = f"Left out, for other data, params, numerical versions or number formats: {number}."
+        told = f"Left out, for other data, params, numerical versions, number formats, engines or devices: {number}."
         blocks += [Prose(told, "lead"), Bullets(shortened(findings.stale))]
     if not findings.missing:
         blocks.append(Prose("Every cell of the grid is finished."))

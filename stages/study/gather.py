@@ -1,0 +1,106 @@
+"""What the record keeps of a finished experiment: its metrics, and what is measured of its texts and its predictions.
+
+What is measured here is held by numerical versions, as the stages are: of texts by CORPUS, of predictions by SCORING.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.foundation import paths
+from stages.foundation.errors import StudyError
+from stages.foundation.split import Split
+from stages.methods import METHODS
+from stages.statistics.calibration import fit_temperature
+from stages.study.cells import Cell
+from stages.study.repository import Experiment, read_outputs
+from stages.study.store import Result, RowFacts, relative
+
+FILES = (paths.TEST, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What no stage has written down."""
+
+    rows: RowFacts  # of the N test rows
+    logits: NDArray[np.float32]  # (N, C) less those of class 0
+    temperature: float  # fitted on validation
+    steps: int  # optimizer steps that were taken
+    synthetic: bool  # whether the project made the texts up
+
+
+def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Result] | None:
+    """One cell for the record; None where the cache no longer holds its outputs.
+
+    Raises:
+        StudyError: If it was trained on another number of rows.
+    """
+    outputs = read_outputs(root, experiment.commit, FILES)
+    if outputs is None:
+        return None
+    metrics, identity = experiment.metrics, experiment.identity
+    scores = metrics[paths.SCORES]
+    if scores["train_rows"] != cell.samples:
+        raise StudyError(f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}")
+    measured = measure(outputs, experiment.params(), scores)
+    numbers = {
+        "data": identity.data,
+        "protocol": identity.protocol,
+        "synthetic": measured.synthetic,
+        "corpus_version": metrics[paths.POOL_METRICS]["corpus_version"],
+        **scores,
+        **metrics[paths.COST_METRICS],
+        **metrics[paths.PROVENANCE_METRICS],
+        "weights_sha256": identity.computation.weights,  # empty where a param pins them, as in the cell's identity
+        "subset_val_any": metrics[paths.SUBSET_METRICS]["subset_val_any"],
+        "steps": measured.steps,
+        "temperature": measured.temperature,
+        "output_bytes": experiment.output_bytes(),
+    }
+    return measured.rows, Result(cell=cell, key=identity.key, numbers=numbers, logits=measured.logits)
+
+
+def measure(outputs: Sequence[bytes], params: Mapping[str, Any], scores: Mapping[str, Any]) -> Measured:
+    """Read an experiment's outputs and measure what is kept of them.
+
+    Args:
+        outputs: The content of each of FILES.
+        params: Of the experiment, by dotted key.
+        scores: What evaluate said of it.
+    """
+    texts, test, validation = (pd.read_parquet(BytesIO(content)) for content in outputs[:3])
+    split = Split(
+        row_ids=texts["row_id"].to_numpy(np.int64),
+        sentences=texts["sentence"].tolist(),
+        labels=texts["label"].to_numpy(np.int64),
+        label_names=tuple(texts.attrs["label_names"]),
+    )
+    return Measured(
+        rows=RowFacts.of(split),
+        logits=relative(_logits(test)),
+        temperature=fit_temperature(_logits(validation), validation["label"].to_numpy(np.int64)),
+        steps=_steps(params, scores),
+        synthetic=json.loads(outputs[3])["synthetic"],
+    )
+
+
+def _logits(predictions: pd.DataFrame) -> Any:
+    columns = [name for name in predictions if str(name).startswith("logit_")]
+    return predictions[columns].to_numpy(np.float32)
+
+
+def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
+    if not METHODS[params["method"]].by_steps:
+        return 0
+    if params["train.max_steps"]:
+        return int(params["train.max_steps"] * scores["epochs_run"] // params["train.epochs"])
+    return int(ceil(scores["train_rows"] / params["train.batch_size"]) * scores["epochs_run"])
