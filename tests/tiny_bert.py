@@ -13,6 +13,8 @@ from transformers import (
     BertModel,
     DistilBertConfig,
     DistilBertModel,
+    MPNetConfig,
+    MPNetModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -24,6 +26,7 @@ from stages.methods.lora import LoraParams
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["good", "bad", "a", "film", "the", "plot", "is", "very", "not", "fine", "poor", "."]
 VOCABULARY = {token: index for index, token in enumerate(SPECIAL + WORDS)}
+PADDING_AT_1 = {token: index for index, token in enumerate(["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]", *WORDS])}
 LORA = LoraParams(learning_rate=1e-2, rank=4, alpha=8, dropout=0.1, bias="none", target_modules=["query", "value"])
 WIDE_ENOUGH = 0.2  # initializer range with which random features tell words apart
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -55,6 +58,12 @@ def save_tiny_roberta(folder: Path, **changes: object) -> Path:
     return _save(folder, RobertaModel, RobertaConfig(**_sizes() | positions | changes))
 
 
+def save_tiny_mpnet(folder: Path, **changes: object) -> Path:
+    """The same as MPNet, which always takes 1 for the padding token, and counts positions from the one behind it."""
+    positions = {"max_position_embeddings": 130, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+    return _save(folder, MPNetModel, MPNetConfig(**_sizes() | positions | changes), PADDING_AT_1)
+
+
 def _sizes() -> dict[str, object]:
     return {
         "vocab_size": len(VOCABULARY),
@@ -66,12 +75,12 @@ def _sizes() -> dict[str, object]:
     }
 
 
-def _save(folder: Path, kind: type[PreTrainedModel], config: object) -> Path:
-    tokenizer = Tokenizer(WordPiece(VOCABULARY, unk_token="[UNK]"))
+def _save(folder: Path, kind: type[PreTrainedModel], config: object, vocabulary: dict[str, int] = VOCABULARY) -> Path:
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(token, VOCABULARY[token]) for token in ("[CLS]", "[SEP]")]
+        single="[CLS] $A [SEP]", special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token="[MASK]", **names).save_pretrained(folder)
