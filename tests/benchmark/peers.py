@@ -107,8 +107,9 @@ class HFTrainer:
 
     def accuracy(self, split: Split) -> float:
         """Fraction of other rows whose class is predicted right."""
-        logits = self._trainer(0, 0).predict(self._encoded(split)).predictions  # type: ignore[arg-type]  # a list will do
-        return float((logits.argmax(axis=1) == split.labels).mean())
+        output = self._trainer(0, 0).predict(self._encoded(split))  # type: ignore[arg-type]  # a list will do
+        # Grouped by length, Trainer predicts in that order, too: only its own labels lie beside its logits.
+        return float((output.predictions.argmax(axis=1) == output.label_ids).mean())
 
     def _trainer(self, num_rows: int, seed: int, *callbacks: TrainerCallback) -> Trainer:
         params = self._task.params

@@ -56,7 +56,7 @@ class Goal:
 
 GOALS = {
     "mpnet": Goal(model="mpnet", samples=1000, epochs=3, target=0.90, target_modules=["q", "v"]),
-    "minilm": Goal(model="minilm", samples=16_000, epochs=2, target=0.85, target_modules=["query", "value"]),
+    "minilm": Goal(model="minilm", samples=16_000, epochs=3, target=0.85, target_modules=["query", "value"]),
 }
 
 
