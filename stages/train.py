@@ -6,9 +6,6 @@ Writes  data/model/, data/history.csv, data/cost.json, data/provenance.json: cac
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
 """
 
-import os
-from pathlib import Path
-
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
 from stages.engine.training.cost import write_cost
@@ -32,7 +29,7 @@ def main() -> None:
 
     classifier = build(params, subset.label_names)
     say(f"{params.method}, {len(subset):,} rows")
-    kept = Path(os.environ.get("DVC_ROOT", "")) / paths.CHECKPOINTS  # the repository, where this is DVC's copy of it
+    kept = paths.in_repository(paths.CHECKPOINTS)
     result = classifier.fit(subset, validation, params.train, seed=params.seed, checkpoints=kept)
     record = classifier.record
     say(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters trained, engine {record.engine}")

@@ -1,5 +1,14 @@
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+
 import pytest
 
+from stages.foundation.errors import StudyError
+from stages.foundation.files import read_json, write_json
+from stages.foundation.split import write_split
 from tests.benchmark.checkpoints import CheckpointCost
 from tests.benchmark.checkpoints import line as checkpoint_line
 from tests.benchmark.contestants import CONTESTANTS
@@ -10,7 +19,12 @@ from tests.benchmark.phrases import write_source
 from tests.benchmark.table import Measurement, Result, page, plain, spread, table
 from tests.benchmark.task import Task, read_rows, read_settings
 from tests.benchmark.throughput import main
+from tests.benchmark.time_to_accuracy import BASELINE, COLUMNS, GOALS, PIPELINE, TITLES, Bench, Run, rows_of
+from tests.benchmark.time_to_accuracy import main as time_to_accuracy
 from tests.benchmark.worker import Worker
+from tests.engine.conftest import opinions
+from tests.faults.project import git
+from tests.pages.workspace import write_params
 from tests.tiny_models import save_tiny_bert
 
 MACHINE = Machine(processor="Abacus", cores=2, threads=1, bf16_units=[], versions={"torch": "2.13.0"})
@@ -166,3 +180,83 @@ def test_the_cost_of_checkpoints_is_a_share_of_the_time_and_the_rule_bounds_it()
         "full: 100.0 s, 2 checkpoints of up to 400.0 MiB, the slowest took 3000 ms; "
         "0.50% of the time at one every 600 s"
     )
+
+
+def timed(contestant, seed, seconds, accuracy, *, commit="abc", model="mpnet"):
+    goal = GOALS[model]
+    return Run(
+        commit=commit,
+        contestant=contestant,
+        model=model,
+        samples=goal.samples,
+        epochs=goal.epochs,
+        seed=seed,
+        seconds=seconds,
+        accuracy=accuracy,
+    )
+
+
+def test_time_to_accuracy_tells_median_range_ratio_and_how_many_seeds_reach_the_target():
+    ours = [timed(PIPELINE, seed, *run) for seed, run in enumerate([(10, 0.91), (12, 0.9), (11, 0.899)])]
+    theirs = [timed(BASELINE, seed, *run) for seed, run in enumerate([(40, 0.88), (44, 0.89), (50, 0.88)])]
+    table = [
+        cells(line) for line in rows_of(GOALS["mpnet"], [*theirs, timed(PIPELINE, 0, 1, 1, model="minilm"), *ours])
+    ]
+
+    assert all(len(row) == len(COLUMNS) for row in table)
+    assert [row[3:] for row in table] == [
+        [TITLES[PIPELINE], "11.0 [10.0, 12.0]", "4.00", "90.0 [89.9, 91.0]", "90 % by 2 of 3 seeds"],
+        [TITLES[BASELINE], "44.0 [40.0, 50.0]", "1.00", "88.0 [88.0, 89.0]", "90 % by 0 of 3 seeds"],
+    ]
+
+
+@pytest.fixture
+def scratch(tmp_path, repository):
+    """One whose clone is there, as far as finished runs need it."""
+    commit = git(repository, "rev-parse", "--short=12", "HEAD").strip()
+    (tmp_path / "scratch" / commit).mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(repository / name, tmp_path / "scratch" / commit)
+    return tmp_path / "scratch"
+
+
+def test_what_was_timed_before_is_taken_from_the_scratch_folder(scratch, tmp_path, capsys):
+    commit = next(folder.name for folder in scratch.iterdir())
+    kept = [
+        timed(name, seed, 9, 0.9, commit=commit, model="minilm") for name in (PIPELINE, BASELINE) for seed in (1, 2)
+    ]
+    stale = [timed(PIPELINE, 1, 777, 0.1, commit="another", model="minilm")]
+    write_json(scratch / "runs.json", [asdict(run) for run in stale + kept])
+
+    places = ["--rows", str(tmp_path), "--scratch", str(scratch), "--out", str(tmp_path / "out")]
+    time_to_accuracy(["--models", "minilm", "--seeds", "1", "2", *places])
+
+    assert (tmp_path / "out.md").read_text() in capsys.readouterr().out
+    assert "9.0 [9.0, 9.0]" in (tmp_path / "out.md").read_text()
+    assert {run["commit"] for run in read_json(tmp_path / "out.json")["runs"]} == {commit}
+    assert len(read_json(tmp_path / "out.json")["runs"]) == 4
+
+
+def test_without_the_tables_no_clone_is_begun(tmp_path):
+    (tmp_path / "train.tsv").touch()
+
+    with pytest.raises(StudyError, match=r"has no dev\.tsv; give GLUE's folder"):
+        Bench(tmp_path / "scratch", tmp_path)
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_a_script_with_trainer_ends_with_the_accuracy(tmp_path, repository, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_params({"train.lora.learning_rate": 1e-2})
+    write_split(tmp_path / "train.parquet", opinions(256))
+    write_split(tmp_path / "test.parquet", opinions(40, seed=1))
+    save_tiny_bert(tmp_path / "tiny")
+
+    words = "--folder tiny --train train.parquet --test test.parquet --contestant trainer-grouped --seed 1 --epochs 4"
+    program = [sys.executable, "-m", "tests.benchmark.trainer_run", *words.split()]
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    said = subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stdout
+
+    accuracy = float(said.split()[-1])
+    assert round(40 * accuracy, 6).is_integer()
+    assert accuracy > 0.9

@@ -1,23 +1,27 @@
 """What train and evaluate read from params.yaml."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from stages.foundation.errors import check_param
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+BaseModelSource = Literal["package", "package_parts", "hub", "folder"]  # parts: of an archive, one in each package
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaseModelParams:
     """Where a named base model comes from."""
 
-    source: Literal["package", "hub", "folder"]
-    location: str  # package/folder inside it, Hub id, or folder
-    pin: str  # SHA-256 of the weights for a package, commit for the Hub, empty for a folder
+    source: BaseModelSource
+    location: str  # package/folder inside it, packages (NAME-001..005==VERSION), Hub id, or folder
+    pin: str  # SHA-256 of the weights for packages, commit for the Hub, empty for a folder
 
     def __post_init__(self) -> None:
         check_param(self.location, "a location under train.base_models is empty")
+        pinned = self.source != "package_parts" or re.fullmatch("[0-9a-f]{64}", self.pin)
+        check_param(pinned, f"{self.location} under train.base_models needs a pin, the SHA-256 of its weights")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

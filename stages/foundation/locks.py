@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from stages.foundation.errors import StudyError
+from stages.foundation.log import say
 
 PR_SET_PDEATHSIG = 1  # of Linux' sys/prctl.h
 _SYSTEM = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: no time for it between fork and exec
@@ -50,6 +51,35 @@ def alone(path: Path, what: str) -> Iterator[None]:
         raise StudyError(
             f"{what} already runs (process {_holder(path)}); wait for its end or stop it, then give the same command"
         ) from None
+    with _held(lock, path):
+        yield
+
+
+@contextmanager
+def in_turn(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file while the block runs, as `alone` does, but wait for another process that holds it, and say so.
+
+    Args:
+        path: The lock file.
+        what: Names the work, for the line that says what is waited for.
+
+    Raises:
+        OSError: If there can be no such file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting for process {_holder(path)}: {what}")
+        lock.acquire()
+    with _held(lock, path):
+        yield
+
+
+@contextmanager
+def _held(lock: BaseFileLock, path: Path) -> Iterator[None]:
+    """Name the process in the file, and let go of it in the end."""
     try:
         with suppress(OSError):  # of a full disk: the lock holds without the number, too
             path.write_text(str(os.getpid()), encoding="ascii")

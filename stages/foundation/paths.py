@@ -1,5 +1,6 @@
 """Where everything lies, relative to the repository's root."""
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -7,6 +8,7 @@ PIPELINE = Path("dvc.yaml")
 
 SOURCES = Path("data/sources")
 CHECKPOINTS = Path(".checkpoints")  # ignored by Git and DVC
+BASE_MODELS = Path(".base_models")  # likewise
 
 POOL = Path("data/prepared/pool.parquet")
 VALIDATION = Path("data/prepared/validation.parquet")
@@ -34,3 +36,8 @@ ACCURACY_FIGURE = Path("plots/acc.pdf")
 CONFUSION_FIGURE = Path("plots/confusion.png")
 REPORT_PAGE = Path("plots/report.html")
 PLOT_SCRIPTS = Path("plots/vega.js")
+
+
+def in_repository(path: Path) -> Path:
+    """The same place in the repository itself, where this is DVC's copy of it: DVC tells its stages DVC_ROOT."""
+    return Path(os.environ.get("DVC_ROOT", "")) / path

@@ -1,7 +1,7 @@
 """Who takes part. What each needs is imported in its own process only."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from tests.benchmark.task import Task
 
@@ -35,6 +35,11 @@ CONTESTANTS = {
     "reference": Entry(title="reference: this engine's plain path", predicts=True),
     "engine": Entry(title="this engine", predicts=True),
 }
+TRAINERS: dict[str, dict[str, Any]] = {  # how Trainer is set
+    "trainer": {"is_grouped": False, "precision": "fp32"},
+    "trainer-grouped": {"is_grouped": True, "precision": "fp32"},
+    "trainer-tuned": {"is_grouped": True, "precision": "bf16"},
+}
 ENGINE_PATHS: dict[str, Literal["packed", "plain"]] = {"reference": "plain", "engine": "packed"}
 
 
@@ -50,4 +55,4 @@ def enter(name: str, task: Task) -> Contestant:
         return SeedLoop(task)
     from tests.benchmark.peers import HFTrainer
 
-    return HFTrainer(task, is_grouped=name != "trainer", precision="bf16" if name == "trainer-tuned" else "fp32")
+    return HFTrainer(task, **TRAINERS[name])

@@ -23,16 +23,17 @@ from transformers import (
     logging,
 )
 
+from stages.foundation.split import Split
 from tests.benchmark.task import Task
 
 PREDICT_ROWS = 128  # rows per forward pass in prediction
 
 
-def load_model(task: Task) -> PeftModel:
+def load_model(task: Task, seed: int = 0) -> PeftModel:
     """The base model, fp32, with PEFT's adapter and a fresh head."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(
         task.folder, num_labels=task.rows.num_classes, dtype=torch.float32
     )
@@ -72,21 +73,25 @@ class Stopwatch(TrainerCallback):
 class HFTrainer:
     """Trainer with padding to the longest row of a batch; perhaps with batches of like length, perhaps in bf16."""
 
-    def __init__(self, task: Task, *, is_grouped: bool, precision: str) -> None:
+    def __init__(self, task: Task, *, is_grouped: bool, precision: str, epochs: int = 1, seed: int = 0) -> None:
         self.precision = precision
         self._task = task
         self._is_grouped = is_grouped
-        self._model = load_model(task)
+        self._epochs = epochs
+        self._model = load_model(task, seed)
         self._tokenizer = load_tokenizer(task)
         self._scratch = TemporaryDirectory()
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
+        return self._encoded(self._task.rows)
+
+    def _encoded(self, split: Split) -> list[dict[str, Any]]:
         encoded = self._tokenizer(
-            self._task.rows.sentences, truncation=True, max_length=self._task.params.max_tokens, padding=False
+            split.sentences, truncation=True, max_length=self._task.params.max_tokens, padding=False
         )
         columns = ("input_ids", "attention_mask")
-        labels = self._task.rows.labels.tolist()
+        labels = split.labels.tolist()
         return [{name: encoded[name][at] for name in columns} | {"labels": labels[at]} for at in range(len(labels))]
 
     def train(self, num_rows: int, seed: int) -> float:
@@ -100,6 +105,12 @@ class HFTrainer:
         trainer.predict(self._rows[:num_rows])  # type: ignore[arg-type]  # a list will do
         return time.perf_counter() - started
 
+    def accuracy(self, split: Split) -> float:
+        """Fraction of other rows whose class is predicted right."""
+        output = self._trainer(0, 0).predict(self._encoded(split))  # type: ignore[arg-type]  # a list will do
+        # Grouped by length, Trainer predicts in that order, too: only its own labels lie beside its logits.
+        return float((output.predictions.argmax(axis=1) == output.label_ids).mean())
+
     def _trainer(self, num_rows: int, seed: int, *callbacks: TrainerCallback) -> Trainer:
         params = self._task.params
         arguments = TrainingArguments(
@@ -107,7 +118,7 @@ class HFTrainer:
             use_cpu=True,
             bf16=self.precision == "bf16",
             train_sampling_strategy="group_by_length" if self._is_grouped else "random",
-            num_train_epochs=1,
+            num_train_epochs=self._epochs,
             per_device_train_batch_size=params.batch_size,
             per_device_eval_batch_size=PREDICT_ROWS,
             learning_rate=params.lora.learning_rate,

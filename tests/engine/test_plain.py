@@ -10,7 +10,7 @@ from stages.foundation.errors import StudyError
 from stages.methods import TrainView, build, load
 from tests.engine.conftest import PARAMS, opinions
 from tests.engine.conftest import build as build_on
-from tests.tiny_models import LORA, save_tiny_bert, save_tiny_deberta, save_tiny_roberta
+from tests.tiny_models import LORA, save_tiny_bert, save_tiny_deberta, save_tiny_mpnet, save_tiny_roberta
 
 FAMILIES = {
     "deberta": (save_tiny_deberta, ["query_proj", "value_proj"], "models of type deberta-v2"),
@@ -65,10 +65,19 @@ def test_adapters_that_the_packed_pass_does_not_know_are_trained_and_saved(tiny_
     np.testing.assert_array_equal(load(tmp_path, "cpu").predict(test, 64), classifier.predict(test, 64))
 
 
-def test_a_roberta_reads_as_many_tokens_as_it_has_positions_behind_that_of_padding(tmp_path):
-    base = find_base_model(str(save_tiny_roberta(tmp_path, max_position_embeddings=16)), {})
-    long = replace(opinions(2), sentences=["film " * 40, "good " * 40])
+@pytest.mark.parametrize(
+    ("save", "positions", "target_modules"),
+    [(save_tiny_roberta, 16, ["query", "value"]), (save_tiny_mpnet, 17, ["q", "v"])],  # padding is token 0, and 1
+)
+def test_a_model_reads_as_many_tokens_as_it_has_positions_behind_that_of_padding(
+    tmp_path, save, positions, target_modules
+):
+    base = find_base_model(str(save(tmp_path, max_position_embeddings=positions)), {})
+    long, lora = (
+        replace(opinions(2), sentences=["film " * 40, "good " * 40]),
+        replace(LORA, target_modules=target_modules),
+    )
 
-    assert build_on(base, seed=0, max_tokens=15).predict(long, 2).shape == (2, 2)
+    assert build_on(base, seed=0, lora=lora, max_tokens=15).predict(long, 2).shape == (2, 2)
     with pytest.raises(StudyError, match=r"train\.max_tokens is 16, but model .* reads at most 15 tokens"):
-        build_on(base, seed=0, max_tokens=16)
+        build_on(base, seed=0, lora=lora, max_tokens=16)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from stages.engine.models.encoder import load_tokenizer
 from stages.engine.tokens import shuffled_batches, sorted_batches, tokenize
 
 
@@ -28,6 +30,20 @@ def test_tokenising_adds_special_tokens_and_cuts_long_texts(tiny_classifier):
 
     assert tokenizer.convert_ids_to_tokens(ids_of(texts, 0)) == ["[CLS]", "good", "film", "[SEP]"]
     assert tokenizer.convert_ids_to_tokens(ids_of(texts, 1)) == ["[CLS]", *["good"] * 4, "[SEP]"]
+
+
+def test_a_tokenizer_that_comes_set_to_cut_and_to_pad_does_as_it_is_told(tiny_classifier, tmp_path):
+    """As that of all-mpnet-base-v2: to 128 tokens, whatever the text."""
+    file = tmp_path / "tokenizer.json"
+    tiny_classifier.tokenizer.save_pretrained(tmp_path)
+    set_to = Tokenizer.from_file(str(file))
+    set_to.enable_padding(length=8, pad_id=0, pad_token="[PAD]")
+    set_to.enable_truncation(8)
+    set_to.save(str(file))
+    tokenizer = load_tokenizer(tmp_path, "tiny")
+
+    assert set_to.encode("good").ids[-1] == 0
+    assert tokenize(tokenizer, ["good film", "good " * 50], 16).lengths.tolist() == [4, 16]
 
 
 @given(

@@ -2,13 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from stages.foundation.errors import StudyError
-from stages.foundation.locks import alone
+from stages.foundation.locks import alone, in_turn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGE = "from stages.foundation.locks import end_with_parent; import time; {call}; print(flush=True); time.sleep(60)"
@@ -68,3 +69,20 @@ def test_work_that_is_done_already_is_refused_with_the_number_of_its_process(tmp
 
     with alone(lock, "the training"):
         assert lock.read_text() == str(os.getpid())
+
+
+def test_work_that_another_process_does_is_waited_for(tmp_path, capsys):
+    lock = tmp_path / "unpack.lock"
+    program = (
+        "import sys; from pathlib import Path; from stages.foundation.locks import in_turn\n"
+        f"with in_turn(Path({str(lock)!r}), 'unpacking'): print(flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd=REPOSITORY
+    ) as other:
+        other.stdout.readline()
+        threading.Timer(0.5, other.stdin.close).start()  # which ends its `input()`
+        with in_turn(lock, "unpacking"):
+            assert other.wait() == 1
+            assert lock.read_text() == str(os.getpid())
+    assert capsys.readouterr().out == f"waiting for process {other.pid}: unpacking\n"

@@ -24,7 +24,7 @@ CHANGES = {
 TOLD = {
     "lora": ["./tiny with LoRA names", "model ./tiny", "adapter rank 8", "learning rate 0.0005", "engine packed"],
     "full": ["./tiny with all parameters trained names", "model ./tiny", "learning rate 5e-05", "engine packed"],
-    "head": ["a linear head on the frozen ./tiny names", "model ./tiny", "learning rate 0.01", "engine packed"],
+    "head": ["a head on the frozen ./tiny names", "model ./tiny", "learning rate 0.01", "engine packed"],
     "tfidf": ["logistic regression on TF-IDF weights names", "C = 1", "engine scikit-learn", "precision fp64"],
 }
 

@@ -155,7 +155,7 @@ def test_a_device_that_is_not_there_is_one_clear_line(method, monkeypatch):
         ({"train.lora.dropout": 1.0}, r"train\.lora\.dropout must be in \[0, 1\), got 1\.0"),
         ({"train.lora.target_modules": ["nowhere"]}, "no layers named nowhere"),
         ({"method": "qlora"}, "method must be full or head or lora or tfidf, got 'qlora'"),
-        ({"model": "megabert"}, "unknown model 'megabert': known are minilm, bert-base-uncased"),
+        ({"model": "megabert"}, "unknown model 'megabert': known are minilm, mpnet, bert-base-uncased"),
         ({"model": "./nowhere"}, "there is no model folder nowhere"),
         ({"seed": -1}, "seed must be"),
     ],

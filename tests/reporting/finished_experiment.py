@@ -32,11 +32,21 @@ train:
   patience: 2
   max_tokens: 128
   bucket_batches: 16
+  pooling: first
+  pooler: own
   checkpoint_seconds: 60
   engine: auto
   device: auto
   precision: auto
-  lora: {learning_rate: 5.0e-4, rank: 8, alpha: 16, dropout: 0.1, bias: none, target_modules: [query, value]}
+  lora:
+    learning_rate: 5.0e-4
+    rank: 8
+    alpha: 16
+    dropout: 0.1
+    bias: none
+    use_rslora: false
+    use_dora: false
+    target_modules: [query, value]
   full: {learning_rate: 5.0e-5}
   head: {learning_rate: 1.0e-2}
   tfidf: {max_ngram: 2, inverse_regularization: 1.0}

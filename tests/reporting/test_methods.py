@@ -32,7 +32,7 @@ def rows(params):
     [
         ("lora", "minilm with LoRA", "0.0005", {"adapter", "adapted layers"}),
         ("full", "minilm with all parameters trained", "5e-05", set()),
-        ("head", "a linear head on the frozen minilm", "0.01", {"features"}),
+        ("head", "a head on the frozen minilm", "0.01", set()),
     ],
 )
 def test_a_method_of_gradient_descent_tells_its_own_learning_rate_and_rows(method, name, rate, own):
@@ -42,7 +42,7 @@ def test_a_method_of_gradient_descent_tells_its_own_learning_rate_and_rows(metho
     assert classifier(params) == name
     assert headline(params) == f"1,000 samples of reviews: {method} on minilm"
     assert told["learning rate"] == f"{rate} at the first step, falling linearly to 0"
-    shared = {"model", "method", "learning rate", "trained parameters", "engine", "precision"}
+    shared = {"model", "method", "learning rate", "the head reads", "trained parameters", "engine", "precision"}
     assert set(told) == shared | DESCENT | own
 
 

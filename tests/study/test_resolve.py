@@ -10,7 +10,7 @@ from stages.methods import METHODS
 from stages.methods.method import Computation
 from stages.study import resolve
 from stages.study.resolve import resolved
-from tests.tiny_bert import save_tiny_bert
+from tests.tiny_models import save_tiny_bert
 
 SCIKIT_LEARN = Computation(precision="fp64", engine="scikit-learn", device="cpu")
 FOUND = {"precision": "bf16", "engine": "packed", "device": "cpu"}

@@ -1,4 +1,4 @@
-"""Where a base model comes from: an installed package, the Hugging Face Hub or a folder."""
+"""Where a base model comes from: installed packages, the Hugging Face Hub or a folder."""
 
 import hashlib
 import importlib.util
@@ -7,18 +7,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from transformers import CONFIG_MAPPING
 
-from stages.engine.params import BaseModelParams
+from stages.engine.models.package_parts import WEIGHTS, unpack_parts
+from stages.engine.params import BaseModelParams, BaseModelSource
 from stages.foundation.errors import StudyError
 from stages.hub.snapshot import fetch_snapshot
 
 CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"  # lists the parts of weights that are split over files
 WANTED_FILES = [  # no code, no pickles
     CONFIG,
@@ -42,8 +42,8 @@ class BaseModel:
     """A pretrained model on the disk, and what identifies it."""
 
     name: str  # as params.yaml names it
-    source: Literal["package", "hub", "folder"]
-    location: str  # package/folder inside it, Hub id, or folder
+    source: BaseModelSource
+    location: str  # as in params.yaml
     pin: str  # SHA-256 that the weights were held against, Hub commit, or empty
     folder: Path  # holds config.json, safetensors weights and the tokenizer
     weights_sha256: str  # of the weight files' bytes, in the order of their names
@@ -69,7 +69,10 @@ def find_base_model(model: str, base_models: Mapping[str, BaseModelParams]) -> B
         _check_header(file)
     digest = _sha256(weights)
     if params.source != "hub" and pin not in ("", digest):
-        raise StudyError(f"the weights in {folder} are not those pinned for {model}: SHA-256 {digest}, not {pin}")
+        way_out = "; remove that folder, and it is unpacked again" if params.source == "package_parts" else ""
+        raise StudyError(
+            f"the weights in {folder} are not those pinned for {model}: SHA-256 {digest}, not {pin}{way_out}"
+        )
     return BaseModel(
         name=model,
         source=params.source,
@@ -99,6 +102,8 @@ def _open_source(params: BaseModelParams) -> tuple[Path, str]:
     if params.source == "hub":
         snapshot = fetch_snapshot("model", params.location, params.pin or None, WANTED_FILES)
         return snapshot.folder, snapshot.commit
+    if params.source == "package_parts":
+        return unpack_parts(params.location, params.pin, WANTED_FILES), params.pin
     folder = _package_folder(params.location) if params.source == "package" else Path(params.location)
     if not folder.is_dir():
         raise StudyError(f"there is no model folder {folder}")

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages.engine.params import Reading
+from stages.engine.params import BaseModelSource, Reading
 from stages.foundation.files import read_json, write_json
 
 FILE = "classifier.json"
@@ -18,7 +18,7 @@ class BaseRecord:
     """The base model that has to be found again."""
 
     name: str  # in params.yaml
-    source: Literal["package", "hub", "folder"]
+    source: BaseModelSource
     location: str
     pin: str  # SHA-256 of the weights or commit
     weights_sha256: str
