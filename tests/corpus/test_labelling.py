@@ -88,7 +88,7 @@ def test_a_class_that_training_alone_knows_keeps_its_number_in_the_test_split():
     assert splits["test"].label_names == splits["train"].label_names == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("given_names", [["a"], ["a", "a"], ["a", ""], []])
+@pytest.mark.parametrize("given_names", [["a"], ["a", "a"], ["a", "b", "a"], ["a", ""], []])
 def test_names_that_name_nothing_are_refused(given_names):
     with pytest.raises(StudyError, match="label_names must hold at least two names, each of them once, got"):
         labelled([("x", "a"), ("y", "b")], label_names=given_names)

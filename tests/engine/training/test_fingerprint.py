@@ -7,25 +7,15 @@ import pytest
 import torch
 
 import stages
-from stages.engine.models.record import BaseRecord, Record
+from stages.engine.models.record import BaseRecord
 from stages.engine.tokens import TokenRows
 from stages.engine.training import fingerprint as module
 from stages.engine.training.fingerprint import code_digest, fingerprint
-from tests.engine.conftest import CPU, PARAMS, texts_of
+from tests.engine.conftest import CPU, PARAMS, made_record, texts_of
 
 BASE = BaseRecord(name="tiny", source="folder", location="./tiny", pin="", weights_sha256="ab" * 32)
 GIVEN = {
-    "record": Record(
-        method="lora",
-        method_version=1,
-        label_names=["bad", "good"],
-        trainable_parameters=1,
-        total_parameters=2,
-        engine="packed",
-        precision="fp32",
-        max_tokens=16,
-        base=BASE,
-    ),
+    "record": made_record(method="lora", engine="packed", precision="fp32", max_tokens=16, base=BASE),
     "params": PARAMS,
     "rows": [(texts_of([4, 5]), np.array([0, 1])), (texts_of([3, 6], seed=1), np.array([1, 0]))],
     "architecture": {"hidden_dropout_prob": 0.1, "layers": 2, "_name_or_path": "/one/place"},
