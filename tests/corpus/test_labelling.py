@@ -94,6 +94,11 @@ def test_names_that_name_nothing_are_refused(given_names):
         labelled([("x", "a"), ("y", "b")], label_names=given_names)
 
 
+def test_training_rows_of_one_class_teach_nothing():
+    with pytest.raises(StudyError, match=r"^the training rows have one class only \(a\); there must be at least two$"):
+        labelled([("x", "a"), ("y", "a")], [("z", "a"), ("z", "b")])
+
+
 def test_hidden_labels_are_told_from_unknown_ones():
     with pytest.raises(StudyError, match=r"test\.tsv, line 2: the labels are hidden \(-1\)"):
         labelled([("x", "0"), ("y", "1")], [("z", -1)])
