@@ -174,7 +174,7 @@ def test_too_small_banks_are_refused(small_banks):
 
 def test_a_text_that_came_with_both_labels_is_left_out_for_good(small_banks, monkeypatch):
     script = iter([("either", 0), ("either", 1), ("either", 0), ("dull", 0), ("good", 1), ("odd", 0), ("apt", 1)])
-    monkeypatch.setattr(Writer, "sentence", lambda *_: [next(script)])
+    monkeypatch.setattr(Writer, "sentence", lambda *_, **__: [next(script)])
 
     train, test = generate(small_banks, seed=0, train_rows=2, test_rows=2)
 
