@@ -16,8 +16,7 @@ from stages.foundation.split import read_split
 from stages.foundation.stage import run_stage
 from stages.methods import load
 from stages.scoring.classification import score
-from stages.scoring.predictions import write_confusion, write_predictions
-from stages.scoring.table import learning_curve_point, score_table
+from stages.scoring.tables import learning_curve_point, score_table, write_confusion, write_predictions
 
 
 @polite_threads()

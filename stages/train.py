@@ -8,8 +8,7 @@ Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/t
 
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
-from stages.engine.training.cost import write_cost
-from stages.engine.training.history import choice_of_epoch, write_history
+from stages.engine.training.history import choice_of_epoch, write_cost, write_history
 from stages.foundation import paths
 from stages.foundation.log import say
 from stages.foundation.params import read_params

@@ -16,9 +16,8 @@ from stages.reporting.study.findings import (
     Trend,
 )
 from stages.statistics.bootstrap import two_way_difference
-from stages.statistics.multiplicity import holm
 from stages.statistics.non_inferiority import judge
-from stages.statistics.trend import page_trend
+from stages.statistics.significance import holm, page_trend
 from stages.study.cells import Cell
 from stages.study.groups import Group, Groups, paired
 from stages.study.store import Result, RowFacts

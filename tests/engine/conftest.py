@@ -7,6 +7,7 @@ import torch
 from stages.engine.classifier import EncoderClassifier, build_classifier
 from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.encoder import Setup
+from stages.engine.models.record import Record
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.params import Reading
 from stages.engine.tokens import TokenRows
@@ -118,6 +119,23 @@ def opinions(num_rows: int, *, seed: int = 0) -> Split:
 def turned(split: Split) -> Split:
     """The same texts, each with the other class."""
     return replace(split, labels=1 - split.labels)
+
+
+def made_record(**changes) -> Record:
+    """What a classifier says of itself; without changes one that needs no base model."""
+    plain = Record(
+        method="tfidf",
+        method_version=1,
+        label_names=["bad", "good"],
+        trainable_parameters=1,
+        total_parameters=1,
+        engine="scikit-learn",
+        precision="fp64",
+        max_tokens=0,
+        base=None,
+        reading=None,
+    )
+    return replace(plain, **changes)
 
 
 class Recorder(DropoutMasks):

@@ -1,25 +1,12 @@
 import json
-from dataclasses import replace
 
 import pytest
 
 from stages.engine import provenance
-from stages.engine.models.record import BaseRecord, Record
+from stages.engine.models.record import BaseRecord
 from stages.engine.provenance import commit_of_code, cpu_name, write_provenance
 from stages.study.repository import git
-
-TFIDF = Record(
-    method="tfidf",
-    method_version=1,
-    label_names=["a", "b"],
-    trainable_parameters=1,
-    total_parameters=1,
-    engine="scikit-learn",
-    precision="fp64",
-    max_tokens=0,
-    base=None,
-    reading=None,
-)
+from tests.engine.conftest import made_record
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +22,7 @@ def commit(folder):
 
 
 def test_it_names_what_was_used_where_and_with_what(empty_folder):
-    write_provenance(empty_folder / "provenance.json", TFIDF, "auto", {"method_version": 3})
+    write_provenance(empty_folder / "provenance.json", made_record(), "auto", {"method_version": 3})
 
     told = json.loads((empty_folder / "provenance.json").read_text())
     assert (told["precision_used"], told["engine_used"], told["device_used"]) == ("fp64", "scikit-learn", "cpu")
@@ -49,7 +36,7 @@ def test_it_names_what_was_used_where_and_with_what(empty_folder):
 
 def test_it_tells_the_digest_of_the_base_weights(empty_folder):
     base = BaseRecord(name="./mine", source="folder", location="./mine", pin="", weights_sha256="a1")
-    write_provenance(empty_folder / "provenance.json", replace(TFIDF, base=base), "cpu", {})
+    write_provenance(empty_folder / "provenance.json", made_record(base=base), "cpu", {})
 
     assert json.loads((empty_folder / "provenance.json").read_text())["weights_sha256"] == "a1"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from stages.foundation import paths
-from tests.pages.workspace import REPOSITORY, write_own_data, write_params
+from tests.pages.workspace import REPOSITORY, copy_project
 from tests.tiny_models import save_tiny_bert
 
 STEPS = 300  # of the optimizer
@@ -31,7 +31,6 @@ PARAMS = {
     "study.seeds": [42],
     "study.methods": ["lora"],
 }
-TRACKED = ("stages", ".dvcignore", ".gitignore", "data/.gitignore")
 OUTPUTS = {  # what must be the same bytes however often a stage was killed; cost.json holds seconds
     "prepare": ["data/prepared", "metrics/pool.json"],
     "subsample": ["data/subset", "metrics/subset.json"],
@@ -44,21 +43,8 @@ RECORDED = ("data/prepared", "data/subset", "data/model", "data/history.csv", "d
 
 def make_project(folder: Path, **changes: object) -> None:
     """A repository of Git and DVC with everything committed and nothing run."""
-    for name in TRACKED:
-        source = REPOSITORY / name
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    here = Path.cwd()
-    os.chdir(folder)
-    try:
-        write_params(PARAMS | changes)
-        write_own_data()
-        save_tiny_bert(Path("tiny"))
-    finally:
-        os.chdir(here)
+    copy_project(folder, PARAMS | changes)
+    save_tiny_bert(folder / "tiny")
     for words in (["init", "-q", "-b", "main"], ["config", "user.name", "n"], ["config", "user.email", "e@x.y"]):
         git(folder, *words)
     call(folder, "dvc", "init", "-q")

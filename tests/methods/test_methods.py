@@ -1,25 +1,20 @@
 """Every method, from fresh weights to a saved classifier and back."""
 
 import pickletools
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stages.engine.models.record import read_record
 from stages.foundation.errors import StudyError
-from stages.foundation.split import Split
 from stages.methods import METHODS as DECLARED
-from stages.methods import TrainView, build, load
+from stages.methods import load
 from stages.methods.head import HeadParams
-from tests.engine.conftest import PARAMS, opinions
+from tests.engine.conftest import opinions
+from tests.methods.conftest import learn, moods
 
 METHODS = ["lora", "full", "head", "tfidf"]
 ENOUGH = {  # three classes are harder than two, and what a random encoder makes of a text says little of one word
@@ -28,39 +23,6 @@ ENOUGH = {  # three classes are harder than two, and what a random encoder makes
 }
 READ = {"head": {"pooling": "mean", "pooler": "none"}}  # the first token's state has to be taught to tell anything
 LEARNT = {"lora": 0.9, "full": 0.9, "head": 0.7, "tfidf": 0.9}  # accuracy; chance is 0.5 or 0.33
-MOODS = ("good", "bad", "fine")
-
-
-@pytest.fixture(autouse=True)
-def beside_the_model(tiny_base, monkeypatch):
-    """So that `model` can be a relative path."""
-    monkeypatch.chdir(tiny_base.folder.parent)
-    return tiny_base.folder.name
-
-
-@pytest.fixture
-def fresh(beside_the_model):
-    """A classifier that has learned nothing yet."""
-
-    def make(method, label_names=("negative", "positive"), seed=0, **changes):
-        view = TrainView(seed=seed, model=f"./{beside_the_model}", method=method, train=replace(PARAMS, **changes))
-        return build(view, label_names)
-
-    return make
-
-
-def moods(num_rows, *, seed=0) -> Split:
-    """Three classes, each with a word of its own."""
-    split = opinions(num_rows, seed=seed)
-    labels = np.arange(num_rows) % 3
-    sentences = [
-        f"{text.rpartition(' ')[0]} {MOODS[label]}" for text, label in zip(split.sentences, labels, strict=True)
-    ]
-    return Split(row_ids=split.row_ids, sentences=sentences, labels=labels, label_names=MOODS)
-
-
-def learn(classifier, rows=opinions, *, seed=0, **changes):
-    return classifier.fit(rows(200), rows(60, seed=1), replace(PARAMS, **changes), seed=seed)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -177,33 +139,6 @@ def test_the_engine_that_was_used_is_recorded_and_used_again(fresh, tmp_path, me
     packed, plain = (load(tmp_path / wanted, "cpu").predict(opinions(20), 64) for wanted in ("packed", "plain"))
 
     np.testing.assert_allclose(packed, plain, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("rows", [opinions, moods])
-def test_tfidf_is_scikit_learns_own_pipeline(fresh, tmp_path, rows):
-    classifier, test = fresh("tfidf", rows(1).label_names), rows(50, seed=2)
-    learn(classifier, rows)
-    classifier.save(tmp_path)
-    theirs = make_pipeline(
-        TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True),
-        LogisticRegression(C=10.0, max_iter=1000),
-    )
-    theirs.fit(rows(200).sentences, rows(200).labels)
-
-    for ours in (classifier, load(tmp_path, "cpu")):
-        probabilities = softmax(ours.predict(test, 64).astype(np.float64), axis=1)
-        np.testing.assert_allclose(probabilities, theirs.predict_proba(test.sentences), rtol=0, atol=1e-6)
-
-
-def test_tfidf_without_a_row_of_some_class_is_one_clear_line(fresh):
-    classifier = fresh("tfidf", MOODS)
-    rows = moods(60).take(np.flatnonzero(moods(60).labels != 2))
-
-    with pytest.raises(StudyError) as caught:
-        classifier.fit(rows, moods(12), PARAMS, seed=0)
-    assert str(caught.value) == (
-        "method tfidf needs training rows of every class: raise samples, or draw them balanced"
-    )
 
 
 def test_a_device_that_is_not_there_is_told_before_anything_is_loaded(fresh, monkeypatch):

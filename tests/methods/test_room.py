@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.engine.models.record import Record, write_record
+from stages.engine.models.record import write_record
 from stages.engine.params import TrainParams
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, read_yaml
 from stages.methods import METHODS, TrainSection, load
+from tests.engine.conftest import made_record
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
 from tests.reporting.page import words
 
@@ -86,19 +87,7 @@ def test_two_methods_never_look_alike():
 
 
 def test_a_model_of_a_method_that_is_no_more_is_one_clear_line(tmp_path):
-    record = Record(
-        method="magic",
-        method_version=1,
-        label_names=["a", "b"],
-        trainable_parameters=1,
-        total_parameters=1,
-        engine="numpy",
-        precision="fp32",
-        max_tokens=0,
-        base=None,
-        reading=None,
-    )
-    write_record(tmp_path, record)
+    write_record(tmp_path, made_record(method="magic"))
 
     with pytest.raises(StudyError, match="holds a model of the method magic, which is not known here; train again"):
         load(tmp_path, "cpu")

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from stages.foundation.files import write_text
 from stages.foundation.stage import run_stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+CODE = ("stages", ".dvcignore", ".gitignore", "data/.gitignore")  # what an experiment needs beside params and data
 HEAVY = {"torch", "transformers", "peft", "datasets", "matplotlib", "scipy", "sklearn"}
 WORDS = [f"{word}{number}" for number in range(12) for word in ("good", "bad", "odd", "dry", "warm")]
 
@@ -45,6 +47,20 @@ def write_own_data(name="mine", num_sentences=120):
     write_text(paths.SOURCES / name / "train.tsv", "\n".join(["sentence\tlabel", *lines]) + "\n")
     test = [f"a new {word} text\t{at % 2}" for at, word in enumerate(WORDS)]
     write_text(paths.SOURCES / name / "dev.tsv", "\n".join(["sentence\tlabel", *test]) + "\n")
+
+
+def copy_project(folder: Path, changes: dict[str, Any]) -> None:
+    """This project with other params and a small data set of its own; not under version control yet."""
+    for name in CODE:
+        source, target = REPOSITORY / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    with chdir(folder):
+        write_params(changes)
+        write_own_data()
 
 
 def complaint(stage, main) -> str:

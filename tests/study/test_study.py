@@ -9,9 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.pages.workspace import write_own_data, write_params
+from tests.pages.workspace import copy_project
 
-TRACKED = ("stages", ".dvcignore", ".gitignore", "data/.gitignore")
 CHANGES = {
     "dataset": "mine",
     "method": "tfidf",
@@ -82,17 +81,7 @@ def a_cell_outlives_the_code_and_not_its_version(project):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, repository):
     folder = tmp_path_factory.mktemp("project")
-    for name in TRACKED:
-        source = repository / name
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_params(CHANGES)
-        write_own_data()
+    copy_project(folder, CHANGES)
     run_git(folder, "init", "-q")
     run_git(folder, "config", "user.name", "n")
     run_git(folder, "config", "user.email", "e@x.y")

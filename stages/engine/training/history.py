@@ -1,11 +1,13 @@
-"""The training log, a row per epoch."""
+"""What a training was: a row per epoch, which epoch is kept, and what no second run repeats, its cost."""
 
+import resource
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from stages.foundation.files import write_text
+from stages.foundation.files import write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,3 +55,22 @@ def choice_of_epoch(history: list[Epoch]) -> str:
     kept = best_epoch(history).epoch
     hint = " (the validation loss fell to the end: more epochs may help)" if kept == history[-1].epoch else ""
     return f", epoch {kept} is kept{hint}"
+
+
+def write_cost(path: Path, fit: Fit) -> None:
+    """Write seconds and throughput of all parts of a training that was resumed, and the memory of the last."""
+    write_json(
+        path,
+        {
+            "train_seconds": round(fit.train_seconds, 1),
+            "samples_per_second": round(fit.samples_per_second, 1),
+            "peak_memory_mib": round(peak_memory_mib()),
+            "resumed": fit.resumed,
+        },
+    )
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -21,9 +21,8 @@ from stages.engine.training.checkpoint import (
     told_age,
     write_checkpoint,
 )
-from stages.engine.training.state import BatchOrder
 from stages.foundation.locks import alone
-from tests.engine.conftest import CPU, PARAMS
+from tests.engine.conftest import CPU
 
 MARK = "a" * 64
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.uint8]
@@ -107,23 +106,6 @@ def test_it_holds_no_pickle(folder):
 
     assert content[8:9] == b"{"
     assert len(content) == 8 + header + 36
-
-
-@given(seed=st.integers(0, 2**32 - 1), before=st.integers(0, 40), ahead=st.integers(1, 20))
-@settings(max_examples=40, deadline=None)
-def test_the_order_of_batches_goes_on_from_any_place(seed, before, ahead):
-    lengths = np.random.default_rng(seed).integers(1, 30, size=50)
-    order = BatchOrder(lengths, PARAMS, np.random.default_rng(seed))
-    for _ in range(before):
-        next(order)
-    position = order.position()
-    expected = [next(order).tolist() for _ in range(ahead)]
-
-    other = BatchOrder(lengths, PARAMS, np.random.default_rng(seed + 1))
-    next(other)
-    other.move_to(position)
-
-    assert [next(other).tolist() for _ in range(ahead)] == expected
 
 
 def test_the_two_newest_are_kept_and_of_a_finished_training_its_result_alone(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from stages.engine.packed.packing import pack
 from stages.engine.predict import BATCH_TOKENS
 from stages.engine.tokens import tokenize
 from stages.engine.training import loop
-from stages.engine.training.history import best_epoch, read_history, write_history
+from stages.engine.training.history import best_epoch
 from stages.engine.training.state import steps_of_epochs
 from stages.foundation.errors import ParamsError, StudyError
 from tests.engine.conftest import PARAMS, STILL_LORA, build, opinions, train, turned
@@ -99,15 +99,6 @@ def test_a_loss_that_is_no_number_is_one_clear_error(tiny_base, engine):
         train(classifier, opinions(16))
 
 
-def test_predictions_do_not_depend_on_batching_or_order(tiny_classifier):
-    split = opinions(50)
-    together = tiny_classifier.predict(split, 50)
-    backwards = tiny_classifier.predict(split.take(np.arange(50)[::-1].copy()), 50)
-
-    np.testing.assert_allclose(tiny_classifier.predict(split, 7), together, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(backwards[::-1], together, rtol=0, atol=1e-5)
-
-
 @pytest.fixture
 def batches(monkeypatch):
     """The rows of every optimizer step."""
@@ -158,11 +149,3 @@ def test_fewer_steps_than_rounds_are_refused(max_steps):
     complaint = rf"train\.max_steps must be at least train\.epochs, 4, got {max_steps}"
     with pytest.raises(ParamsError, match=complaint):
         replace(PARAMS, max_steps=max_steps)
-
-
-def test_a_history_survives_its_file_to_the_last_bit(tiny_classifier, tmp_path):
-    history = train(tiny_classifier, opinions(32)).history
-
-    write_history(tmp_path / "history.csv", history)
-
-    assert read_history(tmp_path / "history.csv") == history

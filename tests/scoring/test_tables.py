@@ -3,8 +3,7 @@ import pandas as pd
 
 from stages.foundation.split import Split
 from stages.scoring.classification import score
-from stages.scoring.predictions import write_confusion, write_predictions
-from stages.scoring.table import learning_curve_point, score_table
+from stages.scoring.tables import learning_curve_point, score_table, write_confusion, write_predictions
 
 SPLIT = Split(
     row_ids=np.array([7, 9]), sentences=["a", "b"], labels=np.array([0, 1]), label_names=("negative", "positive")

@@ -1,0 +1,95 @@
+"""dataset.yaml, from the file to the settings of its kind."""
+
+from dataclasses import asdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from stages.corpus.sources.settings import (
+    FilesSettings,
+    HubSettings,
+    PhraseBankSettings,
+    SplitNames,
+    read_settings,
+)
+from stages.foundation.errors import StudyError
+
+WORD = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=9)
+MAYBE = st.none() | WORD
+SPLITS = st.builds(SplitNames, train=WORD, test=WORD, validation=MAYBE)
+COLUMNS = {
+    "text": MAYBE,
+    "label": WORD,
+    "group": MAYBE,
+    "label_names": st.none() | st.lists(st.one_of(WORD, st.integers(-9, 9), st.booleans()), max_size=4),
+    "splits": st.none() | SPLITS,
+}
+EVEN = st.integers(1, 500).map(lambda half: 2 * half)
+KINDS = st.one_of(
+    st.builds(FilesSettings, **COLUMNS),
+    st.builds(HubSettings, kind=st.just("hub"), repo=WORD, config=MAYBE, revision=MAYBE, **COLUMNS),
+    st.builds(
+        PhraseBankSettings,
+        kind=st.just("phrase_banks"),
+        label_names=st.lists(WORD, min_size=2, max_size=2, unique=True),
+        seed=st.integers(0, 2**40),
+        train_rows=EVEN,
+        test_rows=EVEN,
+    ),
+)
+BANKS = {"kind": "phrase_banks", "label_names": ["no", "yes"], "seed": 0, "train_rows": 2, "test_rows": 2}
+
+
+def write(folder, tree):
+    with (folder / "dataset.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(tree, file)
+    return folder
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(wanted=KINDS)
+def test_whatever_is_written_is_what_is_read(tmp_path, wanted):
+    assert read_settings(write(tmp_path, asdict(wanted))) == wanted
+
+
+def test_without_a_file_it_is_files_with_the_columns_of_glue(tmp_path):
+    found = read_settings(tmp_path)
+
+    assert found == FilesSettings()
+    assert (found.kind, found.text, found.label, found.splits) == ("files", None, "label", None)
+
+
+def test_what_is_left_out_is_as_without_a_file(tmp_path):
+    assert read_settings(write(tmp_path, {"label": "stars"})) == FilesSettings(label="stars")
+
+
+@pytest.mark.parametrize(
+    ("splits", "names"),
+    [
+        (SplitNames(train="a", test="b"), {"train": "a", "test": "b"}),
+        (SplitNames(train="a", test="b", validation="c"), {"train": "a", "test": "b", "validation": "c"}),
+    ],
+)
+def test_a_validation_split_is_given_only_where_it_is_named(splits, names):
+    assert splits.given() == names
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"label_names": ["no", "no"]}, "label_names must hold two names, got ['no', 'no']"),
+        ({"label_names": ["no", "so so", "yes"]}, "label_names must hold two names, got ['no', 'so so', 'yes']"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"train_rows": 0}, "train_rows must be an even number of 2 or more, got 0"),
+        ({"test_rows": 7}, "test_rows must be an even number of 2 or more, got 7"),
+        ({"text": "review"}, "unknown key text ('review'); kind phrase_banks knows"),
+    ],
+)
+def test_phrase_banks_that_cannot_be_are_refused_in_one_line(tmp_path, change, complaint):
+    with pytest.raises(StudyError) as refused:
+        read_settings(write(tmp_path, BANKS | change))
+
+    assert str(refused.value).startswith(f"{tmp_path}/dataset.yaml: {complaint}")
+    assert "\n" not in str(refused.value)

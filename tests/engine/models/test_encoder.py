@@ -1,0 +1,109 @@
+"""Base models in memory: what is fresh in them, what they can read, and whether they are still the same.
+
+That weights of something else are refused is shown where a classifier is built of them (test_classifier.py).
+"""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stages.engine.models.base_model import find_base_model
+from stages.engine.models.encoder import (
+    fresh_encoder,
+    full_disk_as_os_error,
+    load_encoder,
+    load_tokenizer,
+    record_base,
+    reload_base,
+)
+from stages.foundation.errors import StudyError
+from tests.engine.conftest import made_record
+from tests.tiny_models import save_tiny_bert, save_tiny_distilbert, save_tiny_roberta
+
+NAMES = ("bad", "good")
+
+
+def found(folder):
+    return find_base_model(str(folder), {})
+
+
+def test_the_seed_decides_the_head_and_what_is_drawn_after_it(tiny_base):
+    def drawn(seed):
+        made = fresh_encoder(tiny_base, NAMES, max_tokens=16, seed=seed)
+        return made.model.classifier.weight.detach().clone(), torch.rand(3)
+
+    (head, after), (same_head, same_after), (other_head, _) = drawn(1), drawn(1), drawn(2)
+
+    assert torch.equal(head, same_head)
+    assert torch.equal(after, same_after)
+    assert not torch.equal(head, other_head)
+
+
+@pytest.mark.parametrize(
+    ("save", "fresh"),
+    [
+        (save_tiny_bert, {"classifier"}),
+        (save_tiny_distilbert, {"pre_classifier", "classifier"}),
+        (save_tiny_roberta, {"classifier"}),
+    ],
+)
+def test_what_the_files_lack_is_named_by_module(tmp_path, save, fresh):
+    model, missing = load_encoder(found(save(tmp_path)), NAMES)
+
+    assert missing == fresh
+    assert model.config.id2label == dict(enumerate(NAMES))
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("save", "positions"), [(save_tiny_bert, 128), (save_tiny_roberta, 128)])
+def test_the_longest_text_fills_every_position_and_one_more_token_is_refused(tmp_path, save, positions):
+    """RoBERTa's table has 129 rows, and its first token takes the one behind the padding's."""
+    base = found(save(tmp_path))
+    model = fresh_encoder(base, NAMES, max_tokens=positions, seed=0).model
+    model(input_ids=torch.full((1, positions), 5))
+
+    with pytest.raises(StudyError, match=rf"max_tokens is {positions + 1}, but model .* at most {positions} tokens"):
+        fresh_encoder(base, NAMES, max_tokens=positions + 1, seed=0)
+
+
+def test_a_tokenizer_without_padding_is_refused(tiny_base, tmp_path):
+    folder = shutil.copytree(tiny_base.folder, tmp_path / "model")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": None}))
+
+    with pytest.raises(StudyError, match=r"^model tiny: its tokenizer has no padding token, which batches need$"):
+        load_tokenizer(folder, "tiny")
+
+
+def test_a_tokenizer_that_is_not_there_is_one_clear_line(tiny_base, tmp_path):
+    shutil.copy(tiny_base.folder / "config.json", tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+
+    with pytest.raises(StudyError, match=r"^model tiny: its tokenizer cannot be loaded: "):
+        load_tokenizer(tmp_path, "tiny")
+
+
+def test_the_base_model_of_a_training_is_found_again_and_only_the_very_same(tiny_base, tmp_path):
+    record = made_record(base=record_base(tiny_base))
+    assert reload_base(record, tmp_path) == tiny_base
+
+    other = made_record(base=replace(record.base, weights_sha256="0" * 64))
+    with pytest.raises(StudyError, match=rf"are not those that {tmp_path} was trained on; train again$"):
+        reload_base(other, tmp_path)
+
+
+def test_a_record_without_a_base_model_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=f"^{tmp_path} names no base model; train again$"):
+        reload_base(made_record(), tmp_path)
+
+
+def test_a_full_disk_is_what_python_calls_it_and_nothing_else_is_touched():
+    with pytest.raises(OSError, match="No space left on device") as refused, full_disk_as_os_error():
+        raise RuntimeError("I/O error: No space left (os error 28)")
+    assert refused.value.errno == 28
+
+    with pytest.raises(RuntimeError, match="something else"), full_disk_as_os_error():
+        raise RuntimeError("something else")
