@@ -30,7 +30,10 @@ def frozen_linear(device: torch.device, dtype: torch.dtype) -> FrozenLinear:
 
 
 def softmax_gradient(gradient: Tensor, weights: Tensor) -> Tensor:
-    """The gradient of softmax's input over the last dimension, float32, from that of its output `weights`."""
+    """The gradient of softmax's input over the last dimension, from that of its output `weights`, in their dtype.
+
+    It is summed up in float32.
+    """
     return _softmax_backward()(gradient, weights)
 
 
@@ -91,14 +94,14 @@ def _softmax_backward() -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _private_softmax_gradient(gradient: Tensor, weights: Tensor) -> Tensor:
-    score_gradient: Tensor = torch.ops.aten._softmax_backward_data(gradient, weights, -1, torch.float32)
+    score_gradient: Tensor = torch.ops.aten._softmax_backward_data(gradient, weights, -1, gradient.dtype)
     return score_gradient
 
 
 def public_softmax_gradient(gradient: Tensor, weights: Tensor) -> Tensor:
     """The same, written out: w (g - sum(g w))."""
-    product = gradient * weights
-    return product - weights * product.sum(dim=-1, keepdim=True)
+    product = gradient.float() * weights.float()
+    return (product - weights.float() * product.sum(dim=-1, keepdim=True)).to(gradient.dtype)
 
 
 def public_operators(device: torch.device, dtype: torch.dtype) -> list[str]:

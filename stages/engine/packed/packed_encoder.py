@@ -24,7 +24,7 @@ from stages.engine.architectures.architecture import (
     RelativeBias,
     Rotation,
 )
-from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.attention import AttentionShape, HeadRows, attend
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.packed.packing import Group, PackedBatch
 from stages.engine.packed.projection import Projection, Unchanged
@@ -172,7 +172,7 @@ class PackedEncoder:
         if layer.rotation is not None:
             projected = rotate(projected, where.turn(layer.rotation), parts.num_heads)
         shape = AttentionShape(num_heads=parts.num_heads, dropout=parts.attention_dropout, only_first=only_first)
-        context = attend(projected, batch.groups, where.scores(layer), shape, masks)
+        context = attend(projected, where.rows(layer), shape, masks)
         attended = _drop(layer.attention_output(context, masks), parts.attention_output_dropout, masks)
         if only_first:
             hidden = hidden.index_select(0, batch.cu_seqlens[:-1])
@@ -195,8 +195,8 @@ class _Positions:
     """What the layers of one pass share that hangs on positions alone; made when first asked for."""
 
     def __init__(self, parts: EncoderParts, batch: PackedBatch) -> None:
-        self._bias, self._batch = parts.relative_bias, batch
-        self._scores: dict[int | None, tuple[Tensor | None, ...]] = {}
+        self._bias, self._num_heads, self._batch = parts.relative_bias, parts.num_heads, batch
+        self._rows: dict[int | None, tuple[HeadRows, ...]] = {}
         self._turns: dict[int, Turn] = {}
 
     def turn(self, rotation: Rotation) -> Turn:
@@ -206,13 +206,15 @@ class _Positions:
             self._turns[key] = Turn.of(rotation.frequencies, rotation.scaling, self._batch.position_ids)
         return self._turns[key]
 
-    def scores(self, layer: Layer) -> tuple[Tensor | None, ...]:
-        """What is added to attention's scores of each group."""
-        if layer.window not in self._scores:
-            self._scores[layer.window] = tuple(self._of_group(group, layer.window) for group in self._batch.groups)
-        return self._scores[layer.window]
+    def rows(self, layer: Layer) -> tuple[HeadRows, ...]:
+        """Where attention finds each group, and what it adds to the scores there."""
+        if layer.window not in self._rows:
+            self._rows[layer.window] = tuple(
+                HeadRows.of(group, self._num_heads, self._scores(group, layer.window)) for group in self._batch.groups
+            )
+        return self._rows[layer.window]
 
-    def _of_group(self, group: Group, window: int | None) -> Tensor | None:
+    def _scores(self, group: Group, window: int | None) -> Tensor | None:
         places = torch.arange(group.width, device=group.bias.device)
         distances = places - places[:, None]  # key less query, (L, L)
         scores = None if self._bias is None else _relative_scores(self._bias, distances)

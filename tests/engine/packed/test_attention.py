@@ -4,11 +4,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.attention import AttentionShape, HeadRows, attend
 from stages.engine.packed.packing import pack
 from tests.engine.conftest import Recorder, assert_near, texts_of
 
 ROUNDING = 1e-6  # float32 knows 6e-8 of a value; the sums here have some 100 terms at most
+
+
+def head_rows(groups, num_heads):
+    return tuple(HeadRows.of(group, num_heads, None) for group in groups)
 
 
 def textbook(projected, lengths, num_heads, *, only_first, masks):
@@ -35,7 +39,7 @@ def both(lengths, *, num_heads=2, head_width=4, only_first=False, dropout=0.0, d
 
     ours = projected.clone().requires_grad_()
     shape = AttentionShape(num_heads=num_heads, dropout=dropout, only_first=only_first)
-    context = attend(ours, groups, (None,) * len(groups), shape, masks if dropout else None)
+    context = attend(ours, head_rows(groups, num_heads), shape, masks if dropout else None)
     context.backward(outer)
 
     theirs = projected.double().requires_grad_()
@@ -78,7 +82,7 @@ def test_a_text_hears_nothing_of_its_neighbours():
     disturbed = projected.clone()
     disturbed[3:8] = 1e6
 
-    calm, disturbed = (attend(values, groups, (None,) * len(groups), shape, None) for values in (projected, disturbed))
+    calm, disturbed = (attend(values, head_rows(groups, 2), shape, None) for values in (projected, disturbed))
 
     assert torch.equal(calm[:3], disturbed[:3])
     assert torch.equal(calm[8:], disturbed[8:])

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, linear
 from transformers import BertConfig, BertForSequenceClassification
 
 from stages.engine.packed import operators
-from stages.engine.packed.attention import AttentionShape, attend
+from stages.engine.packed.attention import AttentionShape, HeadRows, attend
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.packed.packed_encoder import PackedEncoder, _Positions
 from stages.engine.packed.packing import pack
@@ -214,7 +214,7 @@ def test_attention_is_that_of_the_paper_text_by_text(lengths, only_first, probab
     projected = torch.randn(sum(lengths), 3 * WIDTH, generator=generator, requires_grad=True)
     shape = AttentionShape(num_heads=HEADS, dropout=probability, only_first=only_first)
 
-    actual = attend(projected, batch.groups, (None,) * len(batch.groups), shape, masks)
+    actual = attend(projected, tuple(HeadRows.of(group, HEADS, None) for group in batch.groups), shape, masks)
 
     mask_of_text = []
     for group, mask in zip(batch.groups, masks.drawn, strict=True):
