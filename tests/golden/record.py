@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from stages.scoring.predictions import write_predictions
 
 from stages import evaluate, prepare, subsample, train
 from stages.engine.models.base_model import find_base_model
@@ -40,6 +39,7 @@ from stages.foundation.params import read_params
 from stages.foundation.split import Split, read_split, write_split
 from stages.methods import METHODS, TrainView, build
 from stages.scoring.classification import score
+from stages.scoring.tables import write_predictions
 from stages.study.gather import FILES, measure
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
 from tests.tiny_models import TINY, save_tiny_bert, save_tiny_distilbert, save_tiny_roberta

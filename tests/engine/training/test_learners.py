@@ -15,7 +15,7 @@ from stages.engine.packed.packing import pack
 from stages.engine.predict import predict_logits
 from stages.engine.tokens import sorted_batches
 from stages.engine.training import learners
-from stages.engine.training.learners import FeatureLearner, Features, TextLearner
+from stages.engine.training.learners import StateLearner, TextLearner, TextStates
 from tests.engine.conftest import CPU, build, texts_of
 
 TRAIN, VALIDATION = texts_of([4, 9, 3, 12, 5, 7]), texts_of([6, 3, 8], seed=1)
@@ -80,7 +80,7 @@ def first_tokens(texts):
 
 
 def features_of(train=TRAIN, validation=VALIDATION, *, budget=20, compute=first_tokens):
-    return Features(compute, lambda lengths: sorted_batches(lengths, budget), train=train, validation=validation)
+    return TextStates(compute, lambda lengths: sorted_batches(lengths, budget), train=train, validation=validation)
 
 
 lengths = st.lists(st.integers(3, 20), min_size=1, max_size=30)
@@ -129,10 +129,10 @@ def test_progress_counts_the_rows_of_both_splits_and_seconds_those_of_the_traini
     monkeypatch.setattr(learners.time, "perf_counter", lambda: float(next(clock)))
     monkeypatch.setattr(learners, "BLOCK_BATCHES", 1)
     features, checkpoints = features_of(budget=1), Unkept()  # a text is a batch
-    assert features.progress == "features of row 0 of 9"
+    assert features.progress == "states of row 0 of 9"
     features.take(checkpoints)
 
-    assert features.progress == "features of row 9 of 9"
+    assert features.progress == "states of row 9 of 9"
     assert [kept["features.seconds"].item() for kept in checkpoints.offered] == [1, 2, 3, 4, 5, 6, 6, 6, 6]
 
 
@@ -149,7 +149,7 @@ def test_a_head_learns_from_the_rows_it_is_asked_for_and_is_validated_on_the_oth
     features = features_of()
     features.take(Unkept())
     head = nn.Linear(2, 2)
-    learner = FeatureLearner(head, features)
+    learner = StateLearner(head, list(head.parameters()), features, CPU)
     train, validation = features.rows()
 
     assert torch.equal(learner.logits(np.array([4, 0])), head(train[[4, 0]]))
