@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from stages.engine.params import BaseModelSource, Reading
+from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_json
 
 FILE = "classifier.json"
@@ -55,12 +56,15 @@ def read_record(folder: Path) -> Record:
     """Read what `write_record` wrote.
 
     Raises:
-        StudyError: If there is none.
+        StudyError: If there is none, or one of other facts.
     """
     content = read_json(folder / FILE)
-    base, reading = content.pop("base"), content.pop("reading")
-    return Record(
-        **content,
-        base=BaseRecord(**base) if base else None,
-        reading=Reading(**reading) if reading else None,
-    )
+    try:
+        base, reading = content.pop("base"), content.pop("reading")
+        return Record(
+            **content,
+            base=BaseRecord(**base) if base else None,
+            reading=Reading(**reading) if reading else None,
+        )
+    except (KeyError, TypeError) as error:  # facts come and go
+        raise StudyError(f"{folder / FILE} was written by another version of this project: train again") from error

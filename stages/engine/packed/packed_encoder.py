@@ -242,14 +242,15 @@ def position_ids(tables: EmbeddingParts, batch: PackedBatch) -> Tensor:
     before = counted.cumsum(0)
     starts = batch.cu_seqlens[:-1]
     before_text = (before - counted).index_select(0, starts)  # (B,)
-    in_text = before - before_text.repeat_interleave(batch.cu_seqlens.diff())
+    in_text = before - before_text.repeat_interleave(batch.cu_seqlens.diff(), output_size=len(counted))
     return in_text * counted + padding
 
 
 def mean_of_texts(hidden: Tensor, batch: PackedBatch) -> Tensor:
     """(B, W) float32 mean over the tokens of each text, of hidden (T, W)."""
     lengths = batch.cu_seqlens.diff()  # (B,)
-    text_of_token = torch.arange(len(lengths), device=hidden.device).repeat_interleave(lengths)  # (T,)
+    texts = torch.arange(len(lengths), device=hidden.device)
+    text_of_token = texts.repeat_interleave(lengths, output_size=len(hidden))  # (T,); the size spares a wait (sync)
     sums = hidden.new_zeros(len(lengths), hidden.shape[1], dtype=torch.float32)
     return sums.index_add(0, text_of_token, hidden.float()) / lengths[:, None]
 

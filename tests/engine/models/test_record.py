@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from stages.engine.models.record import FILE, BaseRecord, read_record, write_record
@@ -24,4 +26,15 @@ def test_equal_records_are_equal_bytes(tmp_path):
 
 def test_a_folder_without_one_is_one_clear_line(tmp_path):
     with pytest.raises(StudyError, match=rf"{FILE} is missing"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda facts: facts.pop("reading"), lambda facts: facts.update(new=1)])
+def test_a_record_of_another_version_is_one_clear_line(tmp_path, change):
+    write_record(tmp_path, made_record(base=BASE))
+    facts = json.loads((tmp_path / FILE).read_text())
+    change(facts)
+    (tmp_path / FILE).write_text(json.dumps(facts))
+
+    with pytest.raises(StudyError, match="was written by another version of this project: train again"):
         read_record(tmp_path)
