@@ -66,16 +66,21 @@ class Shape:
     """The sizes of an encoder that its matrix products depend on."""
 
     layers: int
-    width: int
-    inner_width: int  # of the feed-forward part
+    linear: tuple[tuple[int, int], ...]  # inputs and outputs of the linear layers of one encoder layer
 
     @property
     def parameters(self) -> int:
-        """Weights of the linear layers: query, key, value, output, and the two of the feed-forward part."""
-        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner_width)
+        """Weights of the linear layers."""
+        return self.layers * sum(inside * outside for inside, outside in self.linear)
 
 
 def read_shape(folder: Path) -> Shape:
-    """What config.json says of a BERT."""
+    """What config.json says: query, key, value and output of attention, and the two layers of the feed-forward part."""
     config = read_json(folder / "config.json")
-    return Shape(config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"])
+    if config["model_type"] == "distilbert":
+        layers, width, inner = config["n_layers"], config["dim"], config["hidden_dim"]
+    else:
+        layers, width, inner = config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]
+    if config["model_type"] == "modernbert":  # query, key and value are one layer, values and gates are another
+        return Shape(layers, ((width, 3 * width), (width, width), (width, 2 * inner), (inner, width)))
+    return Shape(layers, (*[(width, width)] * 4, (width, inner), (inner, width)))
