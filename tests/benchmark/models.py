@@ -41,7 +41,7 @@ PUBLISHED = {
             "cls_token_id": 101,
             "eos_token_id": 102,
             "sep_token_id": 102,
-            "classifier_pooling": "cls",  # published with the mean; the head is to read what `train.pooling: first` says
+            "classifier_pooling": "cls",  # as `train.pooling: first` has it; published with the mean
         },
     ),
     "deberta-v3-base": Published(

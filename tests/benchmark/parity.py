@@ -1,6 +1,6 @@
 """How far the packed pass is from that of Transformers and PEFT on one model, in float32 with dropout off."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,28 +11,12 @@ from torch.nn.functional import cross_entropy
 from stages.engine.classifier import EncoderClassifier
 from stages.engine.packed.packing import pack
 from stages.engine.tokens import TokenRows
-from stages.foundation.errors import StudyError
 from tests.benchmark.engine import build
+from tests.benchmark.table import Parity
 from tests.benchmark.task import Task
 
 LENGTHS = (3, 60, 4, 33, 120, 17, 5, 48)  # tokens; the longest text is wider than ModernBERT's windows
 STIRRED = 0.02  # standard deviation of the adapters' B, which starts at 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parity:
-    """The largest differences."""
-
-    logits: float  # as a fraction of the largest logit
-    gradients: float  # as a fraction of the largest gradient
-
-    def require(self, model: str, bound: float) -> None:
-        """Raises StudyError if one is larger than `bound`, or no number."""
-        if not max(self.logits, self.gradients) <= bound:
-            raise StudyError(
-                f"{model}: the packed pass is not that of Transformers and PEFT: logits differ by {self.logits:.1e} "
-                f"of the largest, gradients by {self.gradients:.1e}, at most {bound:.0e} is rounding"
-            )
 
 
 def measure_parity(task: Task) -> Parity:
@@ -71,7 +55,7 @@ def random_texts(classifier: EncoderClassifier) -> TokenRows:
 
 def padded_logits(classifier: EncoderClassifier, texts: TokenRows) -> Tensor:
     """(B, C) as a user of PEFT gets them: the wrapped model, called with what its tokenizer has padded."""
-    rows = [texts.ids[start : start + length].tolist() for start, length in zip(texts.starts, texts.lengths)]
+    rows = [ids.tolist() for ids in np.split(texts.ids, texts.starts[1:])]
     batch = classifier.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
     model = classifier.model.eval()
     logits: Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits

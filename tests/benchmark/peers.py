@@ -5,7 +5,6 @@ Nothing that only costs time is left on: no log, no progress bar, no checkpoint.
 
 import time
 import warnings
-from collections.abc import Sequence
 from functools import cached_property
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,15 +24,9 @@ from transformers import (
 )
 
 from stages.foundation.split import Split
-from tests.benchmark.task import Task
+from tests.benchmark.task import Task, peft_names
 
 PREDICT_ROWS = 128  # rows per forward pass in prediction
-PEFT_NAMES = {  # by `model_type`: what PEFT calls the layers of a role, where that is not the role itself
-    "distilbert": {"query": "q_lin", "key": "k_lin", "value": "v_lin"},
-    "mpnet": {"query": "q", "key": "k", "value": "v"},
-    "modernbert": dict.fromkeys(("query", "key", "value"), "Wqkv"),  # one layer, which PEFT adapts as a whole
-    "deberta-v2": {"query": "query_proj", "key": "key_proj", "value": "value_proj"},
-}
 
 
 def load_model(task: Task, seed: int = 0) -> PeftModel:
@@ -57,12 +50,6 @@ def load_model(task: Task, seed: int = 0) -> PeftModel:
         # What PEFT 0.21 does in an old way of Transformers 5.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         return get_peft_model(model, config)
-
-
-def peft_names(kind: str, target_modules: Sequence[str]) -> list[str]:
-    """What a user of PEFT would write for roles of params.yaml; other names stay as they are."""
-    names = PEFT_NAMES.get(kind, {})
-    return list(dict.fromkeys(names.get(role, role) for role in target_modules))
 
 
 def load_tokenizer(task: Task) -> PreTrainedTokenizerBase:

@@ -26,6 +26,8 @@ from tests.benchmark.table import Measurement, Result, page, plain
 from tests.benchmark.task import Task, mean_tokens, read_rows, read_settings, read_shape
 from tests.benchmark.worker import Worker, in_child
 
+MODELS_HELP = f"{', '.join(PUBLISHED)}, or as `model` in params.yaml"
+
 
 @dataclass(frozen=True, slots=True)
 class Turns:
@@ -132,7 +134,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--models", nargs="+", default=[BERT_BASE, "minilm"], help=f"{', '.join(PUBLISHED)}, or as `model` in params.yaml")
+    add("--models", nargs="+", default=[BERT_BASE, "minilm"], help=MODELS_HELP)
     add(
         "--contestants",
         nargs="+",
