@@ -21,7 +21,6 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_json, write_text
 from stages.foundation.log import say
-from tests.benchmark.contestants import CONTESTANTS
 from tests.benchmark.machine import Machine, describe_machine, headline
 from tests.benchmark.models import BERT_BASE, PUBLISHED, model_folder
 from tests.benchmark.table import UNKNOWN, Measurement, Parity, Result, spread
@@ -36,8 +35,10 @@ PLAIN_KINDS = ("deberta-v2",)  # `model_type` of those that run as Transformers 
 BOUND = 3e-5  # of the largest value; float32 knows 6e-8, and 12 layers were seen to make 5e-6 of it
 SOURCES = ("stages", "tests", "params.yaml")  # what numbers depend on
 CHANGED = "changed since"
-COLUMNS = ["model", "path", "forward: logits differ by", "gradients differ by", "samples/s", "Trainer tuned", "times"]
-COLUMNS += ["share of the product rate", "prediction, rows/s", "Trainer tuned", "times"]
+TUNED = {"trainer-tuned": "grouped by length, in bf16", "trainer-grouped": "grouped by length, in fp32"}
+COLUMNS = ["model", "path", "forward: logits differ by", "gradients differ by"]
+COLUMNS += ["training, samples/s", "Trainer tuned", "times Trainer tuned", "share of the product rate"]
+COLUMNS += ["prediction, rows/s", "Trainer tuned", "times Trainer tuned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,8 +127,8 @@ def settings(args: argparse.Namespace, batch_size: int, machine: Machine) -> lis
     """What was done, in words for the page."""
     return [
         f"Rows: {args.rows}. {args.steps} steps of {batch_size} rows, after {args.warm_up_steps} to warm up; "
-        f"{args.repeats} repeats in turn: median [range]. Prediction is of the same rows, 128 at a time by Trainer. "
-        f"Trainer tuned is {CONTESTANTS[peer(machine)].title.removeprefix('HF Trainer, ')}, in prediction as well.",
+        f"{args.repeats} repeats in turn, median [range]. Prediction is of the same rows, 128 at a time by Trainer. "
+        f"Trainer tuned is {TUNED[peer(machine)]}, in prediction as well; it sorts within a quarter of a turn's steps.",
         "Layers of the published sizes, random weights, minilm's vocabulary; minilm is the packaged model. LoRA is on "
         f"{' and '.join(ROLES)}. ModernBERT has them in one layer with key: there Trainer's LoRA, by PEFT's name Wqkv, "
         "adapts all three.",
