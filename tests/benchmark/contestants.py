@@ -30,8 +30,8 @@ class Entry:
 CONTESTANTS = {
     "seed": Entry(title="seed loop: 512 tokens, 2nd forward pass", is_timed_once=True),
     "trainer": Entry(title="HF Trainer, dynamic padding", predicts=True),
-    "trainer-grouped": Entry(title="HF Trainer, grouped by length"),
-    "trainer-tuned": Entry(title="HF Trainer, tuned: grouped by length, bf16"),
+    "trainer-grouped": Entry(title="HF Trainer, grouped by length", predicts=True),
+    "trainer-tuned": Entry(title="HF Trainer, tuned: grouped by length, bf16", predicts=True),
     "reference": Entry(title="reference: this engine's plain path", predicts=True),
     "engine": Entry(title="this engine", predicts=True),
 }

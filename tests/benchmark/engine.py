@@ -1,4 +1,4 @@
-"""This repository's engine as a contestant, on either of its paths. Nothing else in the benchmark calls the engine."""
+"""This repository's engine as a contestant, on either of its paths. `parity.py` builds on it."""
 
 import contextlib
 import time
@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from stages.engine.classifier import build_classifier
+from stages.engine.classifier import EncoderClassifier, build_classifier
 from stages.engine.device import choose_device
 from stages.engine.models.base_model import find_base_model
 from stages.engine.models.encoder import Setup
+from stages.engine.params import TrainParams
 from stages.engine.precision import choose_precision
 from stages.engine.predict import BATCH_TOKENS
 from stages.foundation.split import Split
@@ -28,17 +29,8 @@ class Engine:
     def __init__(self, task: Task, *, path: Literal["packed", "plain"]) -> None:
         self._task = task
         self._params = replace(task.params, engine=path, epochs=1)
-        device, _ = choose_device("cpu")
-        self.precision, _ = choose_precision(task.params.precision, device)
-        self._classifier = build_classifier(
-            Setup(base=find_base_model(str(task.folder), {}), device=device, precision=self.precision),
-            self._params,
-            method_version=1,
-            method="lora",
-            adapter=adapter_config(task.params.section("lora")),
-            label_names=task.rows.label_names,
-            seed=0,
-        )
+        self._classifier = build(task, self._params)
+        self.precision = self._classifier.record.precision
 
     def train(self, num_rows: int, seed: int) -> float:
         """`Fit.train_seconds` starts before the first batch is put together and ends after the last step."""
@@ -55,6 +47,21 @@ class Engine:
 
     def _first(self, num_rows: int) -> Split:
         return self._task.rows.take(np.arange(num_rows))
+
+
+def build(task: Task, params: TrainParams) -> EncoderClassifier:
+    """The classifier that the stage train makes, on the CPU, with an adapter."""
+    device, _ = choose_device("cpu")
+    precision, _ = choose_precision(params.precision, device)
+    return build_classifier(
+        Setup(base=find_base_model(str(task.folder), {}), device=device, precision=precision),
+        params,
+        method_version=1,
+        method="lora",
+        adapter=adapter_config(params.section("lora")),
+        label_names=task.rows.label_names,
+        seed=0,
+    )
 
 
 @contextlib.contextmanager

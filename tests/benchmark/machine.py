@@ -51,11 +51,10 @@ def product_rates(shape: Shape, num_tokens: int) -> dict[str, float]:
 
     A product of (T, K) and (K, N) has 2 TKN operations.
     """
-    sizes = [(shape.width, shape.width)] * 4
-    sizes += [(shape.width, shape.inner_width), (shape.inner_width, shape.width)]
-    operations = sum(2 * num_tokens * inside * outside for inside, outside in sizes)
+    operations = sum(2 * num_tokens * inside * outside for inside, outside in shape.linear)
     return {
-        name: operations / sum(_best_seconds(num_tokens, *size, name) for size in sizes) for name in ("fp32", "bf16")
+        name: operations / sum(_best_seconds(num_tokens, *size, name) for size in shape.linear)
+        for name in ("fp32", "bf16")
     }
 
 

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from stages.foundation.split import Split
-from tests.benchmark.task import Task
+from tests.benchmark.task import Task, peft_names
 
 PREDICT_ROWS = 128  # rows per forward pass in prediction
 
@@ -44,7 +44,7 @@ def load_model(task: Task, seed: int = 0) -> PeftModel:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         bias=lora.bias,
-        target_modules=lora.target_modules,
+        target_modules=peft_names(model.config.model_type, lora.target_modules),
     )
     with warnings.catch_warnings():
         # What PEFT 0.21 does in an old way of Transformers 5.

@@ -48,6 +48,14 @@ class Result:
         return operations / self.product_rates[measurement.precision]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """The largest differences between the packed pass and that of Transformers and PEFT."""
+
+    logits: float  # as a fraction of the largest logit
+    gradients: float  # as a fraction of the largest gradient
+
+
 def page(machine: Machine, settings: list[str], results: list[Result]) -> str:
     """A Markdown page: the machine, what was done, a table for each model."""
     lines = ["# Throughput", "", headline(machine)]

@@ -1,5 +1,6 @@
 """What every contestant is given: one model, the same rows, the same settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from stages.foundation.params import read_params
 from stages.foundation.split import Split
 from stages.methods import TrainView
 
+PEFT_NAMES = {  # by `model_type`: what PEFT calls the layers of a role, where that is not the role itself
+    "distilbert": {"query": "q_lin", "key": "k_lin", "value": "v_lin"},
+    "mpnet": {"query": "q", "key": "k", "value": "v"},
+    "modernbert": dict.fromkeys(("query", "key", "value"), "Wqkv"),  # one layer, which PEFT adapts as a whole
+    "deberta-v2": {"query": "query_proj", "key": "key_proj", "value": "value_proj"},
+}
 SHUFFLE_SEED = 0  # of the rows; a file's first rows are seldom like the rest
 
 
@@ -53,6 +60,12 @@ def read_rows(path: Path, num_rows: int) -> Split:
     )
 
 
+def peft_names(kind: str, target_modules: Sequence[str]) -> list[str]:
+    """What a user of PEFT would write for roles of params.yaml; other names stay as they are."""
+    names = PEFT_NAMES.get(kind, {})
+    return list(dict.fromkeys(names.get(role, role) for role in target_modules))
+
+
 def mean_tokens(task: Task, num_rows: int) -> float:
     """Tokens of each of the first rows on average, special tokens included and padding not."""
     tokenizer = Tokenizer.from_file(str(task.folder / "tokenizer.json"))
@@ -66,16 +79,27 @@ class Shape:
     """The sizes of an encoder that its matrix products depend on."""
 
     layers: int
-    width: int
-    inner_width: int  # of the feed-forward part
+    linear: tuple[tuple[int, int], ...]  # inputs and outputs of the linear layers of one encoder layer
 
     @property
     def parameters(self) -> int:
-        """Weights of the linear layers: query, key, value, output, and the two of the feed-forward part."""
-        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner_width)
+        """Weights of the linear layers."""
+        return self.layers * sum(inside * outside for inside, outside in self.linear)
 
 
 def read_shape(folder: Path) -> Shape:
-    """What config.json says of a BERT."""
-    config = read_json(folder / "config.json")
-    return Shape(config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"])
+    """What config.json says: query, key, value and output of attention, and the two layers of the feed-forward part."""
+    config, kind = read_json(folder / "config.json"), read_kind(folder)
+    if kind == "distilbert":
+        layers, width, inner = config["n_layers"], config["dim"], config["hidden_dim"]
+    else:
+        layers, width, inner = config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]
+    if kind == "modernbert":  # query, key and value are one layer, values and gates are another
+        return Shape(layers, ((width, 3 * width), (width, width), (width, 2 * inner), (inner, width)))
+    return Shape(layers, (*[(width, width)] * 4, (width, inner), (inner, width)))
+
+
+def read_kind(folder: Path) -> str:
+    """The architecture, by the name that Transformers gives it."""
+    kind: str = read_json(folder / "config.json")["model_type"]
+    return kind

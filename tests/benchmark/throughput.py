@@ -9,6 +9,7 @@ tokenising. `OMP_NUM_THREADS` sets the threads of all.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from stages.foundation.files import write_json, write_text
 from stages.foundation.log import say
 from tests.benchmark.contestants import CONTESTANTS
 from tests.benchmark.machine import describe_machine, product_rates
-from tests.benchmark.models import BERT_BASE, model_folder
+from tests.benchmark.models import BERT_BASE, PUBLISHED, model_folder
 from tests.benchmark.table import Measurement, Result, page, plain
 from tests.benchmark.task import Task, mean_tokens, read_rows, read_settings, read_shape
 from tests.benchmark.worker import Worker, in_child
+
+MODELS_HELP = f"{', '.join(PUBLISHED)}, or as `model` in params.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,14 @@ class Turns:
         )
 
 
-def compare(model: str, task: Task, args: argparse.Namespace) -> Result:
+def compare(model: str, task: Task, contestants: Sequence[str], args: argparse.Namespace) -> Result:
     """All contestants on one model."""
     num_rows = args.steps * task.params.batch_size
     shape, tokens = read_shape(task.folder), mean_tokens(task, num_rows)
-    measured = {name: time_once(name, task, args) for name in args.contestants if CONTESTANTS[name].is_timed_once}
+    measured = {name: time_once(name, task, args) for name in contestants if CONTESTANTS[name].is_timed_once}
     rates: dict[str, float] = {}
     with ExitStack() as stack:
-        names = [name for name in args.contestants if name not in measured]
+        names = [name for name in contestants if name not in measured]
         turns = [Turns(stack.enter_context(Worker(name, task))) for name in names]
         warm_up(turns, args.warm_up_steps * task.params.batch_size)
         for repeat in range(args.repeats):
@@ -72,7 +75,7 @@ def compare(model: str, task: Task, args: argparse.Namespace) -> Result:
         encoder_parameters=shape.parameters,
         mean_tokens=tokens,
         product_rates=rates,
-        measurements=[measured[name] for name in args.contestants],
+        measurements=[measured[name] for name in contestants],
     )
 
 
@@ -131,7 +134,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--models", nargs="+", default=[BERT_BASE, "minilm"], help=f"{BERT_BASE}, or as `model` in params.yaml")
+    add("--models", nargs="+", default=[BERT_BASE, "minilm"], help=MODELS_HELP)
     add(
         "--contestants",
         nargs="+",
@@ -168,7 +171,8 @@ def main(arguments: list[str]) -> None:
     with TemporaryDirectory() as scratch:
         folders = {model: model_folder(model, params, Path(scratch)) for model in args.models}
         results = [
-            compare(model, Task(folder=folder, params=params, rows=rows), args) for model, folder in folders.items()
+            compare(model, Task(folder=folder, params=params, rows=rows), args.contestants, args)
+            for model, folder in folders.items()
         ]
     machine, said = in_child(describe_machine), settings(args, params.batch_size)
     say(page(machine, said, results))

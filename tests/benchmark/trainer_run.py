@@ -7,7 +7,6 @@ The last line that it prints is the accuracy on the test rows.
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from stages.foundation.log import say
@@ -24,14 +23,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of the base model")
     parser.add_argument("--train", type=Path, required=True, help="rows to train on, as stages write them")
     parser.add_argument("--test", type=Path, required=True, help="rows to predict")
-    parser.add_argument("--target-modules", nargs="+", default=["query", "value"], help="adapted layers")
     parser.add_argument("--epochs", type=int, default=1, help="passes over the rows")
     parser.add_argument("--seed", type=int, default=0, help="of head, adapter and batches")
     args = parser.parse_args(arguments)
 
-    params, rows = read_settings(), read_split(args.train)
-    lora = replace(params.section("lora"), target_modules=args.target_modules)
-    task = Task(folder=args.folder, params=replace(params, lora=lora), rows=rows)
+    rows = read_split(args.train)
+    task = Task(folder=args.folder, params=read_settings(), rows=rows)
     trainer = HFTrainer(task, **TRAINERS[args.contestant], epochs=args.epochs, seed=args.seed)
     trainer.train(len(rows), args.seed)
     say(str(trainer.accuracy(read_split(args.test))))
