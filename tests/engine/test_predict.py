@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.engine.predict import mean_hidden, predict_logits
+from stages.engine.predict import predict_logits, text_states
 from tests.engine.conftest import CPU, opinions, stir, texts_of
 
 
@@ -25,16 +25,16 @@ class Echo:
         assert self.is_merged, "prediction must see the weights as they are now"
         assert masks is None, "nothing is dropped in prediction"
         assert torch.is_inference_mode_enabled()
-        return self.mean_hidden(batch)
+        return self.states(batch)
 
-    def mean_hidden(self, batch):
+    def states(self, batch):
         assert self.is_merged
         lengths = batch.cu_seqlens.diff()
         self.sizes.append((len(lengths), int(lengths.max())))
         return torch.stack([batch.input_ids[batch.cu_seqlens[:-1] + 1], lengths], dim=1).float()
 
 
-@pytest.mark.parametrize("predict", [predict_logits, mean_hidden])
+@pytest.mark.parametrize("predict", [predict_logits, text_states])
 @given(lengths=st.lists(st.integers(3, 20), min_size=1, max_size=40), budget=st.integers(1, 100))
 @settings(max_examples=50, deadline=None)
 def test_each_texts_values_stand_in_its_place_and_no_batch_exceeds_the_budget(predict, lengths, budget):
