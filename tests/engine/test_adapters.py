@@ -211,7 +211,7 @@ def test_each_role_of_a_fused_layer_has_a_block_of_the_rank_and_scale_asked_for(
 
 
 def test_the_fused_layer_by_its_name_gets_one_lora_on_all_of_it(fused):
-    for wanted in (["Wqkv"], ["query", "Wqkv"], ["value", "all-linear"]):
+    for wanted in (["Wqkv"], ["query", "value", "Wqkv"], ["query", "value", "all-linear"]):
         for layer in fused_adapters(lora_on(fused, *wanted)).values():
             assert layer.lora_B["default"].weight.shape == (3 * WIDTH, STILL_LORA.rank)
 
