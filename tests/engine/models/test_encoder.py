@@ -140,7 +140,7 @@ FAR = 100.0  # what the weights of their heads lie around
 def trained(request, tmp_path):
     """A base model with a head, and what is said of it."""
     save, kind, num_labels, modules = request.param
-    model = kind.from_pretrained(save(tmp_path), num_labels=num_labels)
+    model = kind.from_pretrained(save(tmp_path, initializer_range=0.05), num_labels=num_labels)
     for name, weight in model.named_parameters():
         if not name.startswith(f"{model.base_model_prefix}.") and "decoder" not in name:
             torch.nn.init.normal_(weight, FAR)
