@@ -29,10 +29,10 @@ def both(classifier, lengths, reading):
 
 
 @pytest.mark.parametrize("reading", [TRANSFORMERS, MEAN], ids=str)
-@pytest.mark.parametrize("local", [2, 4, 6, 16, 300])
+@pytest.mark.parametrize("local", [2, 12, 28, 300])
 @pytest.mark.parametrize(
     "lengths",
-    [[4], [10], [1, 2, 3], [5, 6, 7, 8], [9, 10, 11], [8, 16, 17, 18], [100, 3, 99], [128]],
+    [[1, 2, 3], [8], [5, 6, 7], [16], [15, 17, 18], [100, 3, 128]],
     ids=str,
 )
 def test_windows_of_any_size_are_those_of_transformers(tmp_path, local, lengths, reading):
