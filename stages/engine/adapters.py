@@ -1,8 +1,8 @@
 """Which layers a LoRA adapts: by their role, which means the same in every architecture, or by their names.
 
-Some architectures fuse query, key and value into one layer. A LoRA of rank r on two of the three is one of rank 2 r on
-the fused layer whose B has two blocks, each r wide, and zeros elsewhere that are never trained: PEFT saves and loads
-it as any other.
+Some architectures fuse query, key and value into one layer. LoRAs of rank r on n of the three are one of rank n r on
+the fused layer whose B has n blocks, each r wide, and zeros elsewhere that are never trained: PEFT saves and loads it
+as any other. The fused layer by its own name, or by `all-linear`, gets one LoRA of rank r, as it would from PEFT.
 """
 
 import re
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from stages.engine.architectures import architecture_of
-from stages.engine.architectures.architecture import ATTENTION_ROLES, ROLES, LayerParts
+from stages.engine.architectures.architecture import ATTENTION_ROLES, ROLES
 from stages.engine.packed.projection import ADAPTER
 from stages.foundation.errors import StudyError
 
@@ -30,7 +30,7 @@ class Targets:
     """What PEFT is to adapt."""
 
     names: tuple[str, ...]  # full names of linear layers, or a suffix that means the same layers
-    parts: Mapping[str, tuple[int, ...]]  # of a fused layer: which of query, key, value (0, 1, 2), where not all are
+    parts: Mapping[str, tuple[int, ...]]  # of a fused layer: which of query, key, value (0, 1, 2), where roles say so
 
 
 def find_targets(model: PreTrainedModel, wanted: Sequence[str], *, key: str) -> Targets:
@@ -48,18 +48,21 @@ def find_targets(model: PreTrainedModel, wanted: Sequence[str], *, key: str) -> 
     roles = _by_role(model, {id(module): name for name, module in linear.items()})
     names: dict[str, None] = {}  # a set that keeps its order
     parts: dict[str, set[int]] = {}
+    whole: set[str] = set()  # asked for by name
     for name in wanted:
         named = _named(model, name)
         found = list(linear) if name == ALL_LINEAR else roles.get(name, named)
-        if not found:
+        if not any(full.startswith(f"{model.base_model_prefix}.") for full in found):
             raise StudyError(f"{key}: there are no layers named {name}; {_known(linear, roles)}")
-        places = {ATTENTION_ROLES.index(name)} if name in roles and name in ATTENTION_ROLES else {0, 1, 2}
-        for full in found:
-            parts.setdefault(full, set()).update(places)
+        if name in roles and name in ATTENTION_ROLES:
+            for full in found:
+                parts.setdefault(full, set()).add(ATTENTION_ROLES.index(name))
+        else:
+            whole.update(found)
         names.update(dict.fromkeys([name] if found == named else found))
     fused = set(roles.get("query", ())) & set(roles.get("key", ()))
-    partly = {name: tuple(sorted(places)) for name, places in parts.items() if name in fused and len(places) < 3}
-    return Targets(names=tuple(names), parts=partly)
+    blocks = {name: tuple(sorted(places)) for name, places in parts.items() if name in fused - whole}
+    return Targets(names=tuple(names), parts=blocks)
 
 
 def widen(adapter: LoraConfig, targets: Targets) -> None:
@@ -68,9 +71,9 @@ def widen(adapter: LoraConfig, targets: Targets) -> None:
     Raises:
         StudyError: If the adapter is of a kind that has no blocks.
     """
-    if targets.parts and adapter.use_dora:
+    if adapter.use_dora and any(len(places) < len(ATTENTION_ROLES) for places in targets.parts.values()):
         raise StudyError(
-            "DoRA scales all outputs of a layer, so of a fused one it can adapt all of query, key and value"
+            "DoRA scales all outputs of a layer; this model has query, key and value in one: adapt all three"
         )
     blocks = {re.escape(name): len(places) for name, places in targets.parts.items()}  # PEFT reads a pattern
     adapter.rank_pattern = {name: adapter.r * count for name, count in blocks.items()}
@@ -109,10 +112,8 @@ def _encoder_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 def _by_role(model: PreTrainedModel, names: Mapping[int, str]) -> dict[str, list[str]]:
     architecture = architecture_of(model)
-    if architecture is None or architecture.encoder is None:
-        return {}
-    layers: tuple[LayerParts, ...] = architecture.encoder(model).layers
-    return {role: [names[id(layer.by_role()[role])] for layer in layers] for role in ROLES}
+    layers = () if architecture is None else architecture.layers_of(model)
+    return {role: [names[id(layer.by_role()[role])] for layer in layers] for role in ROLES} if layers else {}
 
 
 def _named(model: PreTrainedModel, name: str) -> list[str]:

@@ -29,7 +29,7 @@ from stages.engine.models.encoder import (
 )
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
-from stages.engine.pooling import freeze_unread
+from stages.engine.pooling import configure_pooling, freeze_unread, reads_as_transformers
 from stages.engine.predict import predict_logits
 from stages.engine.tokens import TokenRows, tokenize
 from stages.engine.training.checkpoint import open_checkpoints
@@ -39,6 +39,7 @@ from stages.engine.training.learners import TextLearner
 from stages.engine.training.loop import fit
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_json
+from stages.foundation.log import say
 from stages.foundation.split import Split
 
 PEFT_HEADS = frozenset({"classifier", "score"})  # PEFT trains and saves these by itself
@@ -105,7 +106,10 @@ class EncoderClassifier:
         return tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
 
     def save(self, folder: Path) -> None:
-        """Write what PEFT's or Transformers' `from_pretrained` loads again: no path, no date, no pickle."""
+        """Write what PEFT's or Transformers' `from_pretrained` loads again: no path, no date, no pickle.
+
+        Says so where what they then compute is something else, since the head reads what theirs does not.
+        """
         with full_disk_as_os_error():
             if isinstance(self.model, PeftModel):
                 _save_adapter(self.model, folder)
@@ -113,6 +117,11 @@ class EncoderClassifier:
                 self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
         write_record(folder, self.record)
+        if not reads_as_transformers(self.transformer, self.record.read_by_head):
+            say(
+                f"{folder} is for stages.methods.load: the classifier of Transformers reads the first token, through a "
+                "pooler if it has one, and would give other logits"
+            )
 
 
 def build_classifier(
@@ -145,6 +154,8 @@ def build_classifier(
     encoder = fresh_encoder(setup.base, label_names, max_tokens=params.max_tokens, seed=seed)
     model, fixed = (encoder.model, 0) if adapter is None else _adapt(setup, encoder, adapter, method)
     freeze_unread(encoder.model, params.reading)
+    if other := configure_pooling(encoder.model, params.reading):
+        say(f"model {setup.base.name} pools by {other!r} in its own config.json; train.pooling decides, there as well")
     weights = list(model.parameters())
     record = record_training(
         setup,
@@ -187,7 +198,9 @@ def _loaded(
     model: PreTrainedModel | PeftModel, folder: Path, record: Record, device: torch.device
 ) -> EncoderClassifier:
     torch.nn.Module.to(model, device)  # Transformers gives its own `to` no usable type
-    return EncoderClassifier(model, load_tokenizer(folder, str(folder)), record, device)
+    classifier = EncoderClassifier(model, load_tokenizer(folder, str(folder)), record, device)
+    configure_pooling(classifier.transformer, record.read_by_head)
+    return classifier
 
 
 def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str) -> tuple[PeftModel, int]:

@@ -20,6 +20,7 @@ from stages.engine.models.encoder import (
     full_disk_as_os_error,
     load_encoder,
     load_tokenizer,
+    module_of,
     record_training,
     reload_base,
 )
@@ -126,9 +127,7 @@ def build_head_classifier(
     model = encoder.model
     head_of(model)
     for name, weight in model.named_parameters():
-        weight.requires_grad = (
-            is_of_head(model, name) and name.removeprefix(f"{model.base_model_prefix}.").split(".")[0] in encoder.fresh
-        )
+        weight.requires_grad = is_of_head(model, name) and module_of(model, name) in encoder.fresh
     freeze_unread(model, params.reading)
     torch.manual_seed(seed)
     for module in model.modules():

@@ -39,7 +39,7 @@ class PlainForward:
             with matrix_products_in(self._precision, input_ids.device):
                 logits: Tensor = self._model(input_ids=input_ids, attention_mask=attention_mask).logits
             return logits.float()
-        head = cast(HeadParts, self._head)  # `check_reading` has seen that there is one
+        head = cast(HeadParts, self._head)  # `freeze_unread` and the head alone have asked for it
         return logits_of_states(
             head, self._states(batch), self._reading, lambda values, p: dropout(values, p, training)
         )

@@ -43,6 +43,26 @@ def head_of(model: PreTrainedModel) -> HeadParts:
     return architecture.head(model)
 
 
+def configure_pooling(model: PreTrainedModel, reading: Reading) -> str | None:
+    """Have Transformers' own classifier pool as `reading` says, where its configuration can.
+
+    What the configuration said before, where that was something else; None where it was not.
+    """
+    architecture = architecture_of(model)
+    if architecture is None or not architecture.poolings:
+        return None
+    before, now = str(model.config.classifier_pooling), architecture.poolings[reading.pooling]
+    model.config.classifier_pooling = now
+    return None if before == now else before
+
+
+def reads_as_transformers(model: PreTrainedModel, reading: Reading) -> bool:
+    """Whether Transformers' own classifier, as `configure_pooling` left it, computes the same logits."""
+    architecture = architecture_of(model)
+    poolings = {"first"} if architecture is None else {"first", *architecture.poolings}
+    return reading.pooler == "own" and reading.pooling in poolings
+
+
 def freeze_unread(model: PreTrainedModel, reading: Reading) -> None:
     """Train nothing of the head that its logits do not hang on: a dense layer that is passed by.
 

@@ -149,3 +149,20 @@ def test_sst2_is_prepared_in_seconds(study):
     assert time.process_time() - start < 8
     assert read_json(paths.POOL_METRICS)["pool_balanced_max"] >= 56_000
     assert read_json(paths.DATA_CARD)["test"] == "dev.tsv (there is no test file)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"train.lora.use_dora": True},
+            "train.lora.use_dora: true is computed by train.engine: plain (or auto), not by packed",
+        ),
+        ({"train.lora.bias": "lora_only"}, "train.lora.bias: lora_only is computed by train.engine: plain (or auto)"),
+    ],
+)
+def test_what_contradicts_itself_in_train_is_told_before_any_data_are_read(monkeypatch, changes, expected):
+    monkeypatch.setattr(prepare, "read_source", lambda _: pytest.fail("the data were read"))
+    write_params(OWN_DATA | {"train.engine": "packed"} | changes)
+
+    assert expected in complaint("prepare", prepare.main)

@@ -14,7 +14,7 @@ from stages.foundation.errors import StudyError
 from stages.foundation.split import write_split
 from tests.engine.conftest import opinions
 from tests.pages.workspace import complaint, run_as_program, write_params
-from tests.tiny_models import save_tiny_bert, save_tiny_distilbert
+from tests.tiny_models import save_tiny_bert, save_tiny_deberta
 
 TINY = {"model": "./tiny", "train.epochs": 2, "train.device": "cpu", "train.precision": "fp32"}
 
@@ -110,19 +110,19 @@ def test_what_was_chosen_and_what_came_of_it_is_said(capsys):
 
 
 def test_a_model_that_only_the_plain_engine_knows_is_trained_with_it_and_said_so(workspace, capsys):
-    save_tiny_distilbert(workspace / "other")
-    write_params(TINY | {"model": "./other", "train.lora.target_modules": ["q_lin", "v_lin"]})
+    save_tiny_deberta(workspace / "other")
+    write_params(TINY | {"model": "./other"})
     train.main()
 
-    assert "the packed one does not know models of type distilbert\n" in capsys.readouterr().out
+    assert "the packed one does not know models of type deberta-v2\n" in capsys.readouterr().out
 
 
 def test_an_engine_that_does_not_know_the_model_is_one_clear_line(workspace):
-    save_tiny_distilbert(workspace / "other")
+    save_tiny_deberta(workspace / "other")
     write_params(TINY | {"model": "./other", "method": "full", "train.engine": "packed"})
 
     said = complaint("train", train.main)
-    assert said.startswith("train: train.engine: packed does not know models of type distilbert; auto or plain")
+    assert said.startswith("train: train.engine: packed does not know models of type deberta-v2; auto or plain")
 
 
 @pytest.mark.parametrize("method", ["lora", "full", "head"])
@@ -153,6 +153,16 @@ def test_a_device_that_is_not_there_is_one_clear_line(method, monkeypatch):
         ({"train.batch_size": "many"}, r"train\.batch_size must be a whole number, got 'many'"),
         ({"train.precision": "fp8"}, r"train\.precision must be auto or bf16 or fp32, got 'fp8'"),
         ({"train.lora.dropout": 1.0}, r"train\.lora\.dropout must be in \[0, 1\), got 1\.0"),
+        (
+            {"train.engine": "packed", "train.lora.use_dora": True},
+            r"train\.lora\.use_dora: true is computed by train\.engine",
+        ),
+        (
+            {"train.engine": "packed", "train.lora.bias": "all"},
+            r"train\.lora\.bias: all is computed by train\.engine: plain",
+        ),
+        ({"train.pooling": "max"}, r"train\.pooling must be first or mean, got 'max'"),
+        ({"train.pooler": "mine"}, r"train\.pooler must be own or none, got 'mine'"),
         ({"train.lora.target_modules": ["nowhere"]}, "no layers named nowhere"),
         ({"method": "qlora"}, "method must be full or head or lora or tfidf, got 'qlora'"),
         ({"model": "megabert"}, "unknown model 'megabert': known are minilm, mpnet, bert-base-uncased"),
@@ -165,6 +175,17 @@ def test_a_value_that_makes_no_sense_is_one_clear_line(changes, expected):
 
     assert re.search(expected, complaint("train", train.main))
     assert not paths.MODEL.exists()
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_model_that_transformers_reads_otherwise_is_said_to_be_one(method, capsys):
+    write_params(TINY | {"method": method, "train.pooling": "mean"})
+    train.main()
+
+    assert (
+        "data/model is for stages.methods.load: the classifier of Transformers reads the first"
+        in capsys.readouterr().out
+    )
 
 
 def test_pickled_weights_are_never_loaded(workspace):

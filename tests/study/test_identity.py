@@ -6,9 +6,10 @@ import pytest
 
 from stages.foundation import versions
 from stages.foundation.errors import StudyError
+from stages.methods import METHODS
 from stages.methods.method import Computation
 from stages.study.cells import VARIED
-from stages.study.identity import Identity, Workspace, identity_of_experiment, versions_of
+from stages.study.identity import Identity, Workspace, deciding_params, identity_of_experiment, versions_of
 from stages.study.repository import git
 from stages.study.store import read_results
 
@@ -170,16 +171,59 @@ def test_weights_that_a_param_pins_are_in_the_identity_through_it(model, entry):
     assert of_weights(model, "a1", entry).key == of_weights(model, None, entry).key
 
 
-def test_every_recorded_cell_has_the_key_that_params_yaml_gives_it(repository, monkeypatch):
-    """What is added to the identity must leave them valid; their versions may be older."""
+def test_every_recorded_cell_has_the_key_that_the_params_of_its_time_give_it(repository, monkeypatch):
+    """What is added to the identity must leave them valid; their versions may be older.
+
+    Params that came later have the values that the cells were made with: `head` read the mean then.
+    """
     monkeypatch.chdir(repository)
     workspace, recorded = Workspace(repository), read_results("sst2-files").by_key
     assert len(recorded) >= 207
     for key, result in recorded.items():
         told = {name: str(result.numbers[f"{name}_used"]) for name in ("precision", "engine", "device")}
+        then = workspace._params | {"train": with_implied(workspace._params["train"], result.cell.method)}
+        monkeypatch.setattr(workspace, "_params", then)
         now = workspace.identity(result.cell, Computation(**told), data=str(result.numbers["data"]))
         assert replace(now, versions=result.versions).key == key, result.cell.name
         assert now.protocol == result.numbers["protocol"]
+
+
+def with_implied(train, method):
+    """The section `train` with a method's implied values in it."""
+    implied = {key.removeprefix("train."): value for key, value in METHODS[method].implied.items()}
+    own = {key.removeprefix(f"{method}."): value for key, value in implied.items() if "." in key}
+    shared = {key: value for key, value in implied.items() if "." not in key}
+    return train | shared | ({method: train[method] | own} if own else {})
+
+
+@pytest.mark.parametrize(("method", "key"), [(method, key) for method in METHODS for key in METHODS[method].implied])
+def test_a_param_that_came_later_is_in_the_identity_by_any_other_value(method, key):
+    implied = METHODS[method].implied[key]
+    before, as_before, other = (
+        deciding_params({"method": method, "model": "minilm", **values})
+        for values in ({}, {key: implied}, {key: f"not {implied}"})
+    )
+
+    assert as_before == before
+    assert other == before | {key: f"not {implied}"}
+
+
+def test_a_head_that_reads_as_fine_tuning_does_is_no_cell_of_before_that_was_a_choice():
+    lock = copy.deepcopy(LOCK)
+    params = lock["stages"]["train"]["params"]["params.yaml"] | {
+        "method": "head",
+        "train.head": {"learning_rate": 0.01},
+    }
+
+    def reading(**values):
+        lock["stages"]["train"]["params"]["params.yaml"] = params | values
+        return identity(lock)
+
+    recorded = reading()
+    assert reading(**{"train.pooling": "mean", "train.pooler": "none"}).key == recorded.key
+    now = reading(**{"train.pooling": "first", "train.pooler": "own"})
+    assert now.key != recorded.key
+    assert now.differences(recorded) == "other params (train.pooler, train.pooling)"
 
 
 @pytest.mark.parametrize("revision", ["", "revision: main", "revision: v1.0"])

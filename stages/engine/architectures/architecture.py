@@ -4,8 +4,8 @@ One encoder reads the description (`stages.engine.packed.packed_encoder`). What 
 PEFT's adapters in them, so that weights stay where Transformers and PEFT keep them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -102,7 +102,15 @@ class Architecture:
     classifiers: tuple[type[PreTrainedModel], ...]  # the classes of Transformers that it describes, and no others
     head: Callable[[Any], HeadParts]
     encoder: Callable[[Any], EncoderParts] | None  # None: its attention is Transformers' own alone
+    layers: Callable[[Any], tuple[LayerParts, ...]] | None = None  # where there is no `encoder`, for roles alone
+    poolings: Mapping[str, str] = field(default_factory=dict)  # values of config.classifier_pooling, by train.pooling
     obstacle: Callable[[Any], str | None] = lambda _: None  # what this very model has that the description leaves out
+
+    def layers_of(self, model: PreTrainedModel) -> tuple[LayerParts, ...]:
+        """The encoder's layers of a model; empty where they are not described."""
+        if self.encoder is not None:
+            return self.encoder(model).layers
+        return () if self.layers is None else self.layers(model)
 
 
 def decoder_obstacle(model: Any) -> str | None:

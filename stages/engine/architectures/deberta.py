@@ -1,4 +1,4 @@
-"""DeBERTa-v2 and -v3 (He et al. 2021, arXiv:2111.09543): the head alone.
+"""DeBERTa-v2 and -v3 (He et al. 2021, arXiv:2111.09543): the head, and the roles of the layers.
 
 Its disentangled attention adds products of content and position to every score; it runs as Transformers has it.
 Source: `models/deberta_v2/modeling_deberta_v2.py` in transformers 5.23.
@@ -10,7 +10,19 @@ from torch import Tensor
 from transformers import DebertaV2ForSequenceClassification
 from transformers.activations import ACT2FN
 
-from stages.engine.architectures.architecture import Architecture, HeadParts
+from stages.engine.architectures.architecture import Architecture, HeadParts, LayerParts
+
+
+def _layer(layer: Any) -> LayerParts:
+    attention = layer.attention
+    return LayerParts(
+        attention_input=(attention.self.query_proj, attention.self.key_proj, attention.self.value_proj),
+        attention_output=attention.output.dense,
+        attention_norm=attention.output.LayerNorm,
+        intermediate=layer.intermediate.dense,
+        output=layer.output.dense,
+        output_norm=layer.output.LayerNorm,
+    )
 
 
 def _head(model: Any) -> HeadParts:
@@ -30,4 +42,9 @@ def _head(model: Any) -> HeadParts:
     )
 
 
-ARCHITECTURE = Architecture(classifiers=(DebertaV2ForSequenceClassification,), head=_head, encoder=None)
+ARCHITECTURE = Architecture(
+    classifiers=(DebertaV2ForSequenceClassification,),
+    head=_head,
+    encoder=None,
+    layers=lambda model: tuple(_layer(layer) for layer in model.deberta.encoder.layer),
+)

@@ -80,5 +80,9 @@ def _obstacle(model: Any) -> str | None:
 
 
 ARCHITECTURE = Architecture(
-    classifiers=(ModernBertForSequenceClassification,), head=_head, encoder=_encoder, obstacle=_obstacle
+    classifiers=(ModernBertForSequenceClassification,),
+    head=_head,
+    encoder=_encoder,
+    poolings={"first": "cls", "mean": "mean"},
+    obstacle=_obstacle,
 )

@@ -22,7 +22,7 @@ from stages.engine.forward import choose_engine
 from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.record import BaseRecord, Precision, Record
 from stages.engine.params import BaseModelParams, TrainParams
-from stages.engine.pooling import POOLER, is_of_head
+from stages.engine.pooling import POOLER
 from stages.engine.precision import choose_precision
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
@@ -106,7 +106,7 @@ def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrai
         StudyError: If it cannot be loaded, or its weights lack more than a pooler and the head.
     """
     model, missing, other_sizes = _load(base.folder, base.name, label_names)
-    if encoder_keys := sorted(key for key in other_sizes if not is_of_head(model, key)):
+    if encoder_keys := sorted(key for key in other_sizes if key.startswith(f"{model.base_model_prefix}.")):
         raise StudyError(
             f"model {base.name}: its weights do not fit its config.json: {encoder_keys[0]} has another size"
         )
@@ -120,7 +120,7 @@ def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrai
         if any(f"{name}.{key}" not in missing - other_sizes for key, _ in module.named_parameters())
     ]
     if brought:
-        say(f"model {base.name} brings a head of its own ({', '.join(brought)}): left aside, this one is fresh")
+        say(f"model {base.name} brings a head of its own ({', '.join(brought)}): left aside, a fresh one is trained")
         _begin_anew(model, [head[name] for name in brought])
     heads = {name for name, module in head.items() if any(True for _ in module.parameters())}
     return model, frozenset(heads | (lacking & {POOLER}))
@@ -132,6 +132,7 @@ def _begin_anew(model: PreTrainedModel, modules: list[nn.Module]) -> None:
         for weight in module.parameters():
             weight._is_hf_initialized = False  # type: ignore[attr-defined]  # what Transformers would not draw again
         module.apply(model._init_weights)
+    model._init_weights(model)  # some classifiers draw their last layer in a way of its own
 
 
 def load_model(folder: Path, name: str, label_names: tuple[str, ...]) -> PreTrainedModel:
