@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stages.scoring.predictions import write_predictions
+from stages.scoring.tables import write_predictions
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
