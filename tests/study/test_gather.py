@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stages.scoring.tables import write_predictions
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split, write_split
+from stages.scoring.tables import write_predictions
 from stages.study import gather as room
 from stages.study.gather import gather
 from stages.study.identity import Computation, Identity
