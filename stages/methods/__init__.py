@@ -8,7 +8,7 @@ from dataclasses import dataclass, make_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from stages.engine.models.record import read_record
 from stages.engine.params import Device, TrainParams
@@ -31,23 +31,22 @@ def _find() -> dict[str, Method]:
 METHODS: Mapping[str, Method] = _find()
 
 
-def _check_conflicts(train: Any) -> None:
-    TrainParams.__post_init__(train)
-    for method in METHODS.values():
-        conflict = method.conflict(train)
-        check_param(conflict is None, conflict or "")
-
-
 # Every section is read and checked whichever method is asked for: a typo should not wait for its turn.
 TrainSection = make_dataclass(
     "TrainSection",
     [(method.name, method.params) for method in METHODS.values()],
     bases=(TrainParams,),
-    namespace={"__doc__": "The section `train`.", "__module__": __name__, "__post_init__": _check_conflicts},
+    namespace={"__doc__": "The section `train`.", "__module__": __name__},
     frozen=True,
     kw_only=True,
     slots=True,
 )
+
+
+def _check_conflict(view: MethodView) -> None:
+    MethodView.__post_init__(view)
+    conflict = METHODS[view.method].conflict(view.train)
+    check_param(conflict is None, conflict or "")
 
 
 def with_methods(view: type[View]) -> type[View]:
@@ -57,7 +56,7 @@ def with_methods(view: type[View]) -> type[View]:
         view.__name__,
         [("method", names), ("train", TrainSection)],
         bases=(view,),
-        namespace={"__doc__": view.__doc__, "__module__": view.__module__},
+        namespace={"__doc__": view.__doc__, "__module__": view.__module__, "__post_init__": _check_conflict},
         frozen=True,
         kw_only=True,
         slots=True,

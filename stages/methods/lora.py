@@ -75,19 +75,20 @@ def _load(folder: Path, device: Device) -> Classifier:
 
 
 def _own_rows(lora: LoraParams) -> list[list[str]]:
+    kind = f"{'DoRA, ' if lora.use_dora else ''}rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}"
+    scale = ", scaled by alpha / √rank" if lora.use_rslora else ""
+    biases = {"none": [], "all": [["trained biases", "all"]], "lora_only": [["trained biases", "of adapted layers"]]}
     return [
-        ["adapter", f"rank {lora.rank}, alpha {lora.alpha}, dropout {lora.dropout:g}"],
+        ["adapter", kind + scale],
         ["adapted layers", ", ".join(lora.target_modules)],
+        *biases[lora.bias],
     ]
 
 
 def _conflict(train: Any) -> str | None:
-    """What the packed engine cannot compute, told before any data are read."""
-    lora: LoraParams = train.lora
-    asked = {"use_dora: true": lora.use_dora, f"bias: {lora.bias}": lora.bias != "none"}
-    if train.engine == "packed" and any(asked.values()):
-        what = next(words for words, wanted in asked.items() if wanted)
-        return f"train.lora.{what} is computed by train.engine: plain (or auto), not by packed"
+    """What the packed engine never computes, told before any data are read; the rest hangs on the model."""
+    if train.engine == "packed" and train.lora.use_dora:
+        return "train.lora.use_dora: true is computed by train.engine: plain (or auto), not by packed"
     return None
 
 

@@ -137,7 +137,7 @@ class Method:
     by_steps: bool  # trained by optimizer steps: it has epochs, and its section a learning_rate
     look: Look
     words: Words
-    conflict: Callable[[Any], str | None] = lambda _: None  # what in the section `train` contradicts its own
+    conflict: Callable[[Any], str | None] = lambda _: None  # what else in `train` contradicts its section
     build: Callable[[MethodView, tuple[str, ...]], Classifier]  # from params and class names; learned nothing yet
     load: Callable[[Path, Device], Classifier]  # out of the folder that `Classifier.save` wrote
 

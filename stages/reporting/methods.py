@@ -10,6 +10,7 @@ from stages.reporting.params import ReportView
 
 POOLING = {"first": "the last state of the first token", "mean": "the mean of the last states of all tokens"}
 POOLER = {"own": ", through the architecture's own dense layer", "none": ""}
+TRANSFORMERS = "what Transformers' classifier of this model reads: nearly always the last state of the first token"
 ENGINES = {"packed": "packed, without padding", "plain": "plain, Transformers' own"}
 
 
@@ -32,7 +33,8 @@ def training(params: ReportView, scored: Numbers, provenance: Numbers) -> list[l
     if method.by_steps:
         rows.append(["learning rate", f"{params.own.learning_rate:g} at the first step, falling linearly to 0"])
     if method.has_base_model:
-        read = POOLING[params.train.pooling] + POOLER[params.train.pooler]
+        reading = params.train.reading
+        read = TRANSFORMERS if reading.is_transformers else POOLING[reading.pooling] + POOLER[reading.pooler]
         rows = [["model", params.model], *rows, ["the head reads", read], *_trained_share(scored)]
     else:
         rows.append(["trained parameters", count(scored["trainable_parameters"])])

@@ -91,7 +91,7 @@ def deciding_params(tree: Mapping[str, Any]) -> dict[str, Any]:
         read.append(f"train.base_models.{values['model']}")
     kept = {key: value for key, value in values.items() if any(f"{key}.".startswith(f"{name}.") for name in read)}
     return {
-        key: value
+        key: sorted(set(value)) if isinstance(value, list) else value  # of layers, whose order decides nothing
         for key, value in sorted(kept.items())
         if value is not None and (key not in method.implied or value != method.implied[key])
     }

@@ -12,9 +12,10 @@ from ruamel.yaml import YAML
 from stages.engine.models.record import write_record
 from stages.engine.params import TrainParams
 from stages.foundation import paths
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import ParamsError, StudyError
 from stages.foundation.files import read_json, read_yaml
-from stages.methods import METHODS, TrainSection, load
+from stages.foundation.params import read_params
+from stages.methods import METHODS, TrainSection, TrainView, load
 from tests.engine.conftest import made_record
 from tests.pages.workspace import REPOSITORY, write_own_data, write_params
 from tests.reporting.page import words
@@ -158,3 +159,16 @@ def test_the_section_of_an_added_method_is_checked_whichever_method_is_asked_for
     )
 
     assert run(code, extended) == "params.yaml: train.majority.added_rows must be above 0, got 0.0\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_contradicts_one_method_is_no_matter_of_another(method, tmp_path, monkeypatch):
+    """A study pins the packed engine for `full` while LoRA's section asks for what the plain one alone computes."""
+    monkeypatch.chdir(tmp_path)
+    write_params({"method": method, "train.engine": "packed", "train.lora.use_dora": True})
+
+    if method == "lora":
+        with pytest.raises(ParamsError, match="use_dora: true is computed by"):
+            read_params("train", TrainView)
+    else:
+        assert read_params("train", TrainView).method == method

@@ -159,7 +159,7 @@ def test_a_device_that_is_not_there_is_one_clear_line(method, monkeypatch):
         ),
         (
             {"train.engine": "packed", "train.lora.bias": "all"},
-            r"train\.lora\.bias: all is computed by train\.engine: plain",
+            r"train\.engine: packed does not know weights or biases that are trained beside an adapter",
         ),
         ({"train.pooling": "max"}, r"train\.pooling must be first or mean, got 'max'"),
         ({"train.pooler": "mine"}, r"train\.pooler must be own or none, got 'mine'"),

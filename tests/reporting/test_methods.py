@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from stages.foundation import paths
@@ -44,6 +46,44 @@ def test_a_method_of_gradient_descent_tells_its_own_learning_rate_and_rows(metho
     assert told["learning rate"] == f"{rate} at the first step, falling linearly to 0"
     shared = {"model", "method", "learning rate", "the head reads", "trained parameters", "engine", "precision"}
     assert set(told) == shared | DESCENT | own
+
+
+@pytest.mark.parametrize(
+    ("changes", "adapter", "others"),
+    [
+        ({}, "rank 8, alpha 16, dropout 0.1", {}),
+        ({"use_rslora": "true"}, "rank 8, alpha 16, dropout 0.1, scaled by alpha / √rank", {}),
+        ({"use_dora": "true"}, "DoRA, rank 8, alpha 16, dropout 0.1", {}),
+        ({"bias": "all"}, "rank 8, alpha 16, dropout 0.1", {"trained biases": "all"}),
+        ({"bias": "lora_only"}, "rank 8, alpha 16, dropout 0.1", {"trained biases": "of adapted layers"}),
+    ],
+)
+def test_nothing_passes_as_plain_lora(changes, adapter, others):
+    view("lora")
+    changed = PARAMS
+    for key, value in changes.items():
+        changed = re.sub(rf"{key}: \w+", f"{key}: {value}", changed)
+    write_text(paths.PARAMS, changed)
+    told = rows(read_params("report", ReportView))
+
+    assert told["adapter"] == adapter
+    assert {key: value for key, value in told.items() if key == "trained biases"} == others
+
+
+@pytest.mark.parametrize(
+    ("pooling", "pooler", "read"),
+    [
+        ("first", "own", "what Transformers' classifier of this model reads"),
+        ("first", "none", "the last state of the first token"),
+        ("mean", "none", "the mean of the last states of all tokens"),
+        ("mean", "own", "the mean of the last states of all tokens, through the architecture's own dense layer"),
+    ],
+)
+def test_the_report_says_what_the_head_reads(pooling, pooler, read):
+    changed = PARAMS.replace("pooling: first", f"pooling: {pooling}").replace("pooler: own", f"pooler: {pooler}")
+    write_text(paths.PARAMS, changed)
+
+    assert rows(read_params("report", ReportView))["the head reads"].startswith(read)
 
 
 def test_tfidf_has_no_model_no_learning_rate_and_no_epochs():

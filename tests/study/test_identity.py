@@ -208,6 +208,16 @@ def test_a_param_that_came_later_is_in_the_identity_by_any_other_value(method, k
     assert other == before | {key: f"not {implied}"}
 
 
+def test_the_order_of_adapted_layers_makes_no_other_cell():
+    one, other, third = (
+        deciding_params({"method": "lora", "model": "minilm", "train.lora.target_modules": names})
+        for names in (["query", "value"], ["value", "query", "value"], ["query", "key"])
+    )
+
+    assert one == other
+    assert one != third
+
+
 def test_a_head_that_reads_as_fine_tuning_does_is_no_cell_of_before_that_was_a_choice():
     lock = copy.deepcopy(LOCK)
     params = lock["stages"]["train"]["params"]["params.yaml"] | {
