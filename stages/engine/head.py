@@ -133,8 +133,8 @@ def build_head_classifier(
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.weight.requires_grad:
             module.reset_parameters()  # wider than Transformers begins, which suits a head that learns alone
-    trained = {name: weight.numel() for name, weight in model.named_parameters() if weight.requires_grad}
-    frozen = {name: weight.numel() for name, weight in model.base_model.named_parameters() if not weight.requires_grad}
+    trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    frozen = sum(weight.numel() for weight in model.base_model.parameters() if not weight.requires_grad)
     record = record_training(
         setup,
         params,
@@ -142,8 +142,8 @@ def build_head_classifier(
         method=method,
         method_version=method_version,
         label_names=label_names,
-        trainable_parameters=sum(trained.values()),
-        total_parameters=sum(frozen.values()) + sum(trained.values()),
+        trainable_parameters=trainable,
+        total_parameters=frozen + trainable,  # a fresh pooler is of the base model, and is trained
     )
     return _placed(model, encoder.tokenizer, record, setup.device)
 
