@@ -7,6 +7,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from stages.engine.adapters import find_targets
+from stages.engine.packed.packed_encoder import _relative_scores
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_json
 from tests.benchmark.architectures import (
@@ -30,7 +31,7 @@ from tests.benchmark.task import Task, peft_names, read_rows, read_settings, rea
 from tests.test_benchmark import MACHINE, measured
 from tests.tiny_models import LORA, TINY, save_tiny_bert, save_tiny_mpnet
 
-ROUNDING = Parity(logits=4e-6, gradients=2e-6)
+ROUNDING = Parity(logits=4e-6, gradients=2e-6, full_gradients=3e-6)
 SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 1,
@@ -136,20 +137,32 @@ def test_parity_is_missed_where_the_packed_pass_computes_something_else(tiny_mpn
         require(measure_parity(tiny_mpnet), "mpnet")
 
 
-@pytest.mark.parametrize(("logits", "gradients"), [(2 * BOUND, 0.0), (0.0, 2 * BOUND), (float("nan"), 0.0)])
-def test_a_difference_that_is_more_than_rounding_ends_the_run(logits, gradients):
+def test_parity_is_missed_where_a_gradient_is_wrong_that_only_full_has(tiny_mpnet, monkeypatch):
+    def half_learnt(bias, distances):
+        scores = _relative_scores(bias, distances)
+        return scores / 2 + scores.detach() / 2
+
+    monkeypatch.setattr("stages.engine.packed.packed_encoder._relative_scores", half_learnt)
+
+    found = measure_parity(tiny_mpnet)
+    assert max(found.logits, found.gradients) <= BOUND < found.full_gradients
+
+
+@pytest.mark.parametrize("found", [2 * BOUND, float("nan")])
+@pytest.mark.parametrize("where", ["logits", "gradients", "full_gradients"])
+def test_a_difference_that_is_more_than_rounding_ends_the_run(where, found):
     with pytest.raises(StudyError, match="bert: the packed pass is not"):
-        require(Parity(logits=logits, gradients=gradients), "bert")
+        require(replace(ROUNDING, **{where: found}), "bert")
 
 
 def test_a_line_tells_checks_rates_ratios_and_share():
     packed, plain = cells(row()), cells(row(None))
 
     assert len(packed) == len(plain) == len(COLUMNS)
-    assert packed[1:4] == ["packed, fp32", "4.0e-06", "2.0e-06"]
-    assert packed[4:8] == ["119 [118, 120]", "40.0 (once)", "2.98", "59.5 % of 100 GFLOP/s"]
-    assert packed[8:] == ["300 (once)", "60.0 (once)", "5.00"]
-    assert plain[1:4] == ["plain, fp32", "-", "-"]
+    assert packed[1:5] == ["packed, fp32", "4.0e-06", "2.0e-06", "3.0e-06"]
+    assert packed[5:9] == ["119 [118, 120]", "40.0 (once)", "2.98", "59.5 % of 100 GFLOP/s"]
+    assert packed[9:] == ["300 (once)", "60.0 (once)", "5.00"]
+    assert plain[1:5] == ["plain, fp32", "-", "-", "-"]
 
 
 def test_trainer_takes_bf16_only_where_there_is_a_unit_for_it():

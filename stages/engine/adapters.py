@@ -2,7 +2,8 @@
 
 Some architectures fuse query, key and value into one layer. LoRAs of rank r on n of the three are one of rank n r on
 the fused layer whose B has n blocks, each r wide, and zeros elsewhere that are never trained: PEFT saves and loads it
-as any other. The fused layer by its own name, or by `all-linear`, gets one LoRA of rank r, as it would from PEFT.
+as any other. In training they share one dropout mask on the layer's input, since they are one LoRA; on separate layers
+each draws its own. The fused layer by its own name, or by `all-linear`, gets one LoRA of rank r, as it would from PEFT.
 """
 
 import re
@@ -23,6 +24,8 @@ from stages.engine.packed.projection import ADAPTER
 from stages.foundation.errors import StudyError
 
 ALL_LINEAR = "all-linear"  # every linear layer of the encoder, none of the head
+
+Block = tuple[slice, slice]  # rows and columns of a matrix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,17 +90,21 @@ def keep_blocks(model: PreTrainedModel, targets: Targets) -> int:
     fixed = 0
     for name, places in targets.parts.items():
         weight = cast(nn.Linear, cast(LoraLinear, model.get_submodule(name)).lora_B[ADAPTER]).weight
-        trained = torch.zeros_like(weight)  # (3 W, blocks r), as all of B is at first
         width, rank = len(weight) // 3, weight.shape[1] // len(places)
-        for block, place in enumerate(places):
-            trained[place * width : (place + 1) * width, block * rank : (block + 1) * rank] = 1
-        weight.register_hook(partial(_within, trained))
-        fixed += int((trained == 0).sum())
+        blocks = tuple(
+            (slice(place * width, (place + 1) * width), slice(block * rank, (block + 1) * rank))
+            for block, place in enumerate(places)
+        )
+        weight.register_hook(partial(_within, blocks))  # B is (3 W, blocks r), and 0 at first
+        fixed += weight.numel() - len(blocks) * width * rank
     return fixed
 
 
-def _within(trained: Tensor, gradient: Tensor) -> Tensor:
-    return gradient * trained.to(gradient.device)
+def _within(blocks: tuple[Block, ...], gradient: Tensor) -> Tensor:
+    kept = torch.zeros_like(gradient)  # slices alone: a mask would have to follow the model to its device
+    for block in blocks:
+        kept[block] = gradient[block]
+    return kept
 
 
 def _encoder_layers(model: PreTrainedModel) -> dict[str, nn.Module]:

@@ -134,6 +134,7 @@ def build_head_classifier(
         if isinstance(module, nn.Linear) and module.weight.requires_grad:
             module.reset_parameters()  # wider than Transformers begins, which suits a head that learns alone
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    frozen = sum(weight.numel() for weight in model.base_model.parameters() if not weight.requires_grad)
     record = record_training(
         setup,
         params,
@@ -142,7 +143,7 @@ def build_head_classifier(
         method_version=method_version,
         label_names=label_names,
         trainable_parameters=trainable,
-        total_parameters=sum(weight.numel() for weight in model.base_model.parameters()) + trainable,
+        total_parameters=frozen + trainable,  # a fresh pooler is of the base model, and is trained
     )
     return _placed(model, encoder.tokenizer, record, setup.device)
 

@@ -49,16 +49,16 @@ class Engine:
         return self._task.rows.take(np.arange(num_rows))
 
 
-def build(task: Task, params: TrainParams) -> EncoderClassifier:
-    """The classifier that the stage train makes, on the CPU, with an adapter."""
+def build(task: Task, params: TrainParams, *, method: Literal["lora", "full"] = "lora") -> EncoderClassifier:
+    """The classifier that the stage train makes, on the CPU."""
     device, _ = choose_device("cpu")
     precision, _ = choose_precision(params.precision, device)
     return build_classifier(
         Setup(base=find_base_model(str(task.folder), {}), device=device, precision=precision),
         params,
         method_version=1,
-        method="lora",
-        adapter=adapter_config(params.section("lora")),
+        method=method,
+        adapter=adapter_config(params.section("lora")) if method == "lora" else None,
         label_names=task.rows.label_names,
         seed=0,
     )

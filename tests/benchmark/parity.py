@@ -20,26 +20,33 @@ STIRRED = 0.02  # standard deviation of the adapters' B, which starts at 0
 
 
 def measure_parity(task: Task) -> Parity:
-    """Both passes over the same model, adapters, head and ragged batch."""
-    classifier = build(task, replace(task.params, engine="packed", precision="fp32"))
-    stir(classifier)
+    """Both passes over the same models, LoRA's and one that is trained as a whole, and the same ragged batch."""
+    params = replace(task.params, engine="packed", precision="fp32")
+    logits, gradients = differences(stir(build(task, params)))
+    full_logits, full_gradients = differences(build(task, params, method="full"))
+    return Parity(logits=max(logits, full_logits), gradients=gradients, full_gradients=full_gradients)
+
+
+def differences(classifier: EncoderClassifier) -> tuple[float, float]:
+    """Of logits and of gradients, each as a fraction of the largest."""
     texts = random_texts(classifier)
     packed = classifier.forward.logits(pack(texts, np.arange(len(LENGTHS))), None)
     gradients = gradients_of(classifier, packed)
     expected = padded_logits(classifier, texts)
-    expected_gradients = gradients_of(classifier, expected)
-    return Parity(
-        logits=difference([packed.detach()], [expected.detach()]), gradients=difference(gradients, expected_gradients)
+    return (
+        difference([packed.detach()], [expected.detach()]),
+        difference(gradients, gradients_of(classifier, expected)),
     )
 
 
-def stir(classifier: EncoderClassifier) -> None:
+def stir(classifier: EncoderClassifier) -> EncoderClassifier:
     """Give every B random weights, so that the adapters do something."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weight in classifier.trainable().items():
             if ".lora_B." in name:
                 weight.normal_(0, STIRRED, generator=generator)
+    return classifier
 
 
 def random_texts(classifier: EncoderClassifier) -> TokenRows:

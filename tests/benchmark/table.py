@@ -52,8 +52,9 @@ class Result:
 class Parity:
     """The largest differences between the packed pass and that of Transformers and PEFT."""
 
-    logits: float  # as a fraction of the largest logit
-    gradients: float  # as a fraction of the largest gradient
+    logits: float  # as a fraction of the largest logit; with LoRA or without, whichever differ more
+    gradients: float  # with LoRA, as a fraction of the largest gradient
+    full_gradients: float  # likewise, with everything trained
 
 
 def page(machine: Machine, settings: list[str], results: list[Result]) -> str:

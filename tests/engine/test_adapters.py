@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stages.engine.adapters import find_targets
@@ -230,6 +231,31 @@ def test_training_with_weight_decay_moves_the_blocks_and_nothing_else(fused, eng
         assert (up[:WIDTH, :rank] != 0).all()
         assert (up[2 * WIDTH :, rank:] != 0).all()
         assert torch.equal(layer.get_delta_weight("default")[WIDTH : 2 * WIDTH], torch.zeros(WIDTH, WIDTH))
+
+
+class Devices(TorchDispatchMode):
+    """Remembers where the tensors of all operations lie."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        self.seen.update(value.device.type for value in (*args, result) if isinstance(value, torch.Tensor))
+        return result
+
+
+def test_what_stays_0_needs_no_tensor_of_another_device_than_the_gradients(fused):
+    """A copy from host to device in each backward pass would make it wait."""
+    for layer in fused_adapters(lora_on(fused, "query", "value")).values():
+        weight = layer.lora_B["default"].weight
+        (hook,) = weight._backward_hooks.values()
+        with Devices() as devices:
+            kept = hook(torch.ones(weight.shape, device="meta"))
+
+        assert kept.shape == weight.shape
+        assert devices.seen == {"meta"}
 
 
 class Unfused(nn.Module):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from stages.engine.head import build_head_classifier
@@ -62,3 +63,15 @@ def test_a_pretrained_pooler_belongs_to_the_frozen_model(tmp_path):
     head = head_on(TINY["bert"](tmp_path), pooling="first", pooler="own")
 
     assert set(head.trainable()) == {"classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.parametrize(("pooler", "trained"), [("none", 32 * 2 + 2), ("own", 32 * 2 + 2 + 32 * 32 + 32)])
+def test_a_pooler_that_pretraining_left_out_is_counted_once(tmp_path, pooler, trained):
+    file = TINY["bert"](tmp_path) / "model.safetensors"
+    weights = {name: weight for name, weight in load_file(file).items() if "pooler" not in name}
+    save_file(weights, file, metadata={"format": "pt"})
+
+    head = head_on(tmp_path, pooling="first", pooler=pooler)
+
+    assert head.record.trainable_parameters == trained
+    assert head.record.total_parameters == sum(weight.numel() for weight in head.model.parameters())

@@ -68,6 +68,10 @@ ARCHITECTURES: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
         f"{name}, packed": (TINY[name], {"train.engine": "packed"})
         for name in ("distilbert", "roberta", "electra", "mpnet", "modernbert")
     },
+    "deberta-v2, plain": (
+        TINY["deberta-v2"],
+        {"train.engine": "plain", "train.lora.target_modules": ["query", "value"]},
+    ),
 }
 FOUNDING = ("bert, packed", "bert, plain", "distilbert, plain", "roberta, plain")  # of the first record
 

@@ -1,6 +1,7 @@
 """The architectures that the engine knows by their layers. Each is one file of this room, and is found there.
 
-A new one needs its file, its classifier in `tests/tiny_models.py` and a golden record.
+A new one needs its file, a tiny model of it in `tests/tiny_models.py`, a golden record, and the few entries in tests
+that `stages/README.md` lists under Contributing.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """A base model in memory: Transformers' classifier on top of it, and its tokenizer."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,8 @@ def record_training(
 def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrainedModel, frozenset[str]]:
     """The base model with a fresh classification head, and the modules that begin anew.
 
-    A head that the base model brings was trained on another question; it is left aside, and said so.
+    A head that the base model brings was trained on another question, and of a pooler a part tells nothing; either is
+    left aside, and said so.
 
     Raises:
         StudyError: If it cannot be loaded, or its weights lack more than a pooler and the head.
@@ -114,16 +115,23 @@ def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrai
     if random := sorted(lacking - {POOLER}):
         raise StudyError(f"model {base.name}: its weights lack {', '.join(random)}; they would be random")
     head = {name: module for name, module in model.named_children() if module is not model.base_model}
+    anew = head | {f"{model.base_model_prefix}.{name}": model.base_model.get_submodule(name) for name in lacking}
     brought = [
         name
-        for name, module in head.items()
+        for name, module in anew.items()
         if any(f"{name}.{key}" not in missing - other_sizes for key, _ in module.named_parameters())
     ]
     if brought:
-        say(f"model {base.name} brings a head of its own ({', '.join(brought)}): left aside, a fresh one is trained")
-        _begin_anew(model, [head[name] for name in brought])
+        say(f"model {base.name} brings {_told(brought, head)}: left aside, a fresh one is trained")
+        _begin_anew(model, [anew[name] for name in brought])
     heads = {name for name, module in head.items() if any(True for _ in module.parameters())}
-    return model, frozenset(heads | (lacking & {POOLER}))
+    return model, frozenset(heads | lacking)
+
+
+def _told(brought: Sequence[str], head: Collection[str]) -> str:
+    own = [name for name in brought if name in head]
+    parts = [f"a head of its own ({', '.join(own)})"] if own else []
+    return " and ".join(parts + [f"a part of {name} alone" for name in brought if name not in head])
 
 
 def _begin_anew(model: PreTrainedModel, modules: list[nn.Module]) -> None:

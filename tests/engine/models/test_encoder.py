@@ -197,6 +197,27 @@ def test_the_encoder_of_a_base_model_with_a_head_is_the_files(trained):
     assert all(torch.equal(weight, file[name]) for name, weight in encoder.items())
 
 
+@pytest.mark.parametrize(("kept", "lost"), [("weight", "bias"), ("bias", "weight")])
+def test_of_a_pooler_without_one_of_its_parts_nothing_is_kept(tiny_base, tmp_path, capsys, kept, lost):
+    folder = shutil.copytree(tiny_base.folder, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights[f"pooler.dense.{kept}"].fill_(FAR)
+    del weights[f"pooler.dense.{lost}"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    one, again, other = (fresh_encoder(found(folder), NAMES, max_tokens=16, seed=seed) for seed in (1, 1, 2))
+    dense, same, different = (made.model.bert.pooler.dense for made in (one, again, other))
+
+    said = f"model {found(folder).name} brings a part of bert.pooler alone: left aside, a fresh one is trained\n"
+    assert capsys.readouterr().out == said * 3
+    assert one.fresh == {"pooler", "classifier"}
+    assert not dense.bias.any()
+    # 1,024 draws know their deviation to 2 %
+    assert dense.weight.std().item() == pytest.approx(one.model.config.initializer_range, rel=0.1)
+    assert torch.equal(dense.weight, same.weight)
+    assert not torch.equal(dense.weight, different.weight)
+
+
 def test_a_base_model_without_a_head_says_nothing(tiny_base, capsys):
     load_encoder(tiny_base, NAMES)
     assert capsys.readouterr().out == ""
