@@ -182,11 +182,20 @@ def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(
     readme = (repository / "README.md").read_text()
     assert all(line in readme for line in committed)
 
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", "--model", "mpnet")
 
-def table_of(page):
+    assert done.returncode == 0, done.stderr
+    told = [line for line in readme.splitlines() if line.startswith("| ") and "3 seeds" in line]
+    made = [line for line in table_of((tmp_path / "plots/study.md").read_text(), columns=4) if "3 seeds" in line]
+    assert len(made) == len(told) == 2
+    for ours, theirs in zip(made, told, strict=True):
+        np.testing.assert_allclose(numbers(ours), numbers(theirs), atol=0.11)
+
+
+def table_of(page, columns=5):
     """The lines of the table of accuracies by method."""
     lines = [line.replace("\\", "") for line in page.splitlines()]
-    return [line for line in lines if re.match(r"\| [\d,]+ \| \d\d\.\d % ", line) and line.count("|") == 6]
+    return [line for line in lines if re.match(r"\| [\d,]+ \| \d\d\.\d % ", line) and line.count("|") == columns + 1]
 
 
 def numbers(line):
