@@ -77,6 +77,8 @@ def test_every_module_that_a_stage_imports_is_a_dependency(repository, pipeline,
     page = f"stages.{stage}"
     if stage == "report":
         imports = without_training(imports, repository)
+    if stage == "prepare":  # refuses what training would, before data are read; its outputs do not hang on it
+        imports.remove_import(importer=page, imported="stages.methods")
     deps = pipeline[stage]["deps"]
     for module in {page} | imports.find_upstream_modules(page):
         file = module.replace(".", "/")
