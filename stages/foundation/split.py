@@ -19,6 +19,7 @@ class Split:
     sentences: list[str]  # N texts
     labels: NDArray[np.int64]  # (N,) class index
     label_names: tuple[str, ...]  # name of each class index
+    second: list[str] | None = None  # N second texts, where each row is a pair of texts; `sentences` holds the first
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -35,12 +36,14 @@ class Split:
             sentences=[self.sentences[row] for row in rows],
             labels=self.labels[rows],
             label_names=self.label_names,
+            second=None if self.second is None else [self.second[row] for row in rows],
         )
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Write a split as Parquet: row_id, label, sentence; the label names travel in its metadata."""
-    frame = pd.DataFrame({"row_id": split.row_ids, "label": split.labels, "sentence": split.sentences})
+    """Write a split as Parquet: row_id, label, sentence, of pairs second, too; label names travel in its metadata."""
+    columns = {"row_id": split.row_ids, "label": split.labels, "sentence": split.sentences}
+    frame = pd.DataFrame(columns if split.second is None else columns | {"second": split.second})
     frame.attrs["label_names"] = list(split.label_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
@@ -60,4 +63,5 @@ def read_split(path: Path) -> Split:
         sentences=frame["sentence"].tolist(),
         labels=frame["label"].to_numpy(np.int64),
         label_names=tuple(frame.attrs["label_names"]),
+        second=frame["second"].tolist() if "second" in frame else None,
     )

@@ -47,6 +47,21 @@ def test_rows_are_taken_in_the_order_asked_for():
     assert taken.num_classes == 2
 
 
+def test_pairs_of_texts_stay_together(tmp_path):
+    split = Split(
+        row_ids=np.arange(2),
+        sentences=["a", "b"],
+        labels=np.array([0, 1]),
+        label_names=("n", "p"),
+        second=["x", "y"],
+    )
+    write_split(tmp_path / "rows.parquet", split.take(np.array([1, 0])))
+
+    back = read_split(tmp_path / "rows.parquet")
+
+    assert list(zip(back.sentences, back.second, strict=True)) == [("b", "y"), ("a", "x")]
+
+
 def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(StudyError, match="dvc repro"):
         read_split(tmp_path / "none.parquet")
