@@ -116,6 +116,14 @@ def opinions(num_rows: int, *, seed: int = 0) -> Split:
     return Split(row_ids=np.arange(num_rows), sentences=sentences, labels=labels, label_names=("negative", "positive"))
 
 
+def pairs(num_rows: int, *, seed: int = 0) -> Split:
+    """Pairs of texts, each with an opinion, of which the second is the class; one of each four first texts is empty."""
+    first, second = opinions(num_rows, seed=seed + 100), opinions(num_rows, seed=seed)
+    order = np.random.default_rng(seed).permutation(num_rows)
+    others = [first.sentences[row] if row % 4 else "" for row in order]
+    return replace(second, sentences=others, second=second.sentences)
+
+
 def turned(split: Split) -> Split:
     """The same texts, each with the other class."""
     return replace(split, labels=1 - split.labels)
