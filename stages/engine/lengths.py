@@ -51,7 +51,7 @@ READ_WHOLE = TextLengths(tokens=[], rows=[], most_read=0, most_readable=None)  #
 
 def cut_table(lengths: Mapping[str, TextLengths]) -> dict[str, int]:
     """What was cut in each split, under flat names."""
-    table = {}
+    table: dict[str, int] = {}
     for split, told in lengths.items():
         table |= {f"{split}_rows_cut": told.rows_cut, f"{split}_tokens_cut": told.tokens_cut}
     return table

@@ -62,7 +62,7 @@ def tokenize(
         raise StudyError(f"train.max_tokens is {max_tokens}, but each pair of texts has {special} special tokens")
     parts = [list(sentences)] if second is None else [list(sentences), list(second)]
     encode = partial(
-        tokenizer,
+        tokenizer.__call__,
         padding=False,
         return_attention_mask=False,
         return_token_type_ids=with_types and pairs,
@@ -86,7 +86,7 @@ def _block(encode: Callable[..., Any], parts: Sequence[Sequence[str]], max_token
     """Read all rows whole, which tells their lengths, and those that are too long once more, cut by the tokenizer."""
     encoded = encode(*parts, truncation=False)
     uncut = _lengths(encoded["input_ids"])
-    if len(too_long := np.flatnonzero(uncut > max_tokens)):
+    if too_long := np.flatnonzero(uncut > max_tokens).tolist():
         cut = encode(*([part[row] for row in too_long] for part in parts), truncation=True, max_length=max_tokens)
         for name, rows in cut.items():
             for row, values in zip(too_long, rows, strict=True):

@@ -117,10 +117,9 @@ def opinions(num_rows: int, *, seed: int = 0) -> Split:
 
 
 def pairs(num_rows: int, *, seed: int = 0) -> Split:
-    """Pairs of texts, each with an opinion, of which the second is the class; one of each four first texts is empty."""
+    """Pairs of texts, of which the second alone tells the class, and every fourth first one is empty."""
     first, second = opinions(num_rows, seed=seed + 100), opinions(num_rows, seed=seed)
-    order = np.random.default_rng(seed).permutation(num_rows)
-    others = [first.sentences[row] if row % 4 else "" for row in order]
+    others = [text.rpartition(" ")[0] if row % 4 else "" for row, text in enumerate(first.sentences)]
     return replace(second, sentences=others, second=second.sentences)
 
 

@@ -86,7 +86,7 @@ def draw_lengths(lengths: Mapping[str, TextLengths]) -> Figure:
     most_read = lengths["train"].most_read
     longest = max(lengths[split].tokens[-1] for split in ("train", "test"))
     num_bins = min(BINS_SHOWN, max(BINS_READ, -(-longest * BINS_READ // most_read)))
-    edges = most_read / BINS_READ * np.arange(num_bins + 1)
+    edges = np.arange(num_bins + 1, dtype=np.float64) * most_read / BINS_READ
     with rc_context(STYLE):
         figure = new_figure(5.0, 3.1)
         axes = figure.add_subplot()
