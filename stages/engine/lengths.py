@@ -69,16 +69,16 @@ def say_cut(lengths: Mapping[str, TextLengths]) -> None:
     some = next(iter(cut.values()))
     many = any(told.rows_cut > MANY * told.num_rows for told in cut.values())
     line = f"texts cut at {some.most_read:,} tokens: {', '.join(parts)}"
-    say(f"warning: {line}; {way_out(some)}" if many else line)
+    say(f"warning: {line}; if what is lost should count, {way_out(some)}" if many else line)
 
 
 def way_out(lengths: TextLengths) -> str:
     """What can be done about texts that are cut, for the middle of a sentence."""
     if lengths.most_readable is None:
-        return "raise train.max_tokens, for the model has no limit of its own"
+        return "raise train.max_tokens: the model has no limit of its own"
     if lengths.most_read < lengths.most_readable:
         return f"raise train.max_tokens: the model reads up to {lengths.most_readable:,}"
-    return "train.max_tokens is all that the model reads: another model may read more"
+    return f"take another model: this one reads no more than train.max_tokens, {lengths.most_read:,}"
 
 
 def write_lengths(path: Path, lengths: Mapping[str, TextLengths]) -> None:

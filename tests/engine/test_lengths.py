@@ -54,7 +54,7 @@ def test_a_few_rows_are_told_and_many_are_a_warning_that_names_the_way_out(capsy
     assert capsys.readouterr().out.splitlines() == [
         "texts cut at 10 tokens: train 1 of 1,000 rows (4 tokens lost)",
         "warning: texts cut at 10 tokens: train 1 of 1,000 rows (4 tokens lost), val 1 of 4 rows (4 tokens lost); "
-        "raise train.max_tokens: the model reads up to 512",
+        "if what is lost should count, raise train.max_tokens: the model reads up to 512",
     ]
 
 
@@ -62,8 +62,8 @@ def test_a_few_rows_are_told_and_many_are_a_warning_that_names_the_way_out(capsy
     ("most_readable", "told"),
     [
         (512, "raise train.max_tokens: the model reads up to 512"),
-        (10, "train.max_tokens is all that the model reads: another model may read more"),
-        (None, "raise train.max_tokens, for the model has no limit of its own"),
+        (10, "take another model: this one reads no more than train.max_tokens, 10"),
+        (None, "raise train.max_tokens: the model has no limit of its own"),
     ],
 )
 def test_the_way_out_is_one_that_the_model_has(most_readable, told):

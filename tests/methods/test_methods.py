@@ -79,7 +79,7 @@ def test_what_a_method_cuts_is_what_it_counts(fresh, capsys, method):
     assert (told.num_rows, told.rows_cut, told.tokens_cut) == (40, cut, lost)
     assert said == [
         f"warning: texts cut at 16 tokens: train {cut} of 40 rows ({lost} tokens lost); "
-        "raise train.max_tokens: the model reads up to 128"
+        "if what is lost should count, raise train.max_tokens: the model reads up to 128"
     ]
 
 

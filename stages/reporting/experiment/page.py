@@ -184,7 +184,7 @@ def _cut(lengths: Mapping[str, TextLengths]) -> tuple[Block, ...]:
         )
         for split, name in {"train": "training", **SPLITS}.items()
     )
-    note = f"What stands behind token {count(train.most_read)} decides nothing. If it should: {way_out(train)}."
+    note = f"Nothing behind token {count(train.most_read)} of a text was read. If it should count, {way_out(train)}."
     return (
         Table(("", "rows", "rows cut", "tokens lost", "longest text"), rows),
         Picture("lengths", _lengths_description(lengths)),
