@@ -5,6 +5,7 @@ Writes  data/predictions/, metrics/scores.json, metrics/cost.json, metrics/prove
         plots/confusion.csv, plots/learning_curve.json
 """
 
+from stages.engine.lengths import cut_table, say_cut, write_lengths
 from stages.engine.params import EvaluateView
 from stages.engine.threads import polite_threads
 from stages.engine.training.history import best_epoch, read_history
@@ -25,19 +26,21 @@ def main() -> None:
     params = read_params("evaluate", EvaluateView).evaluate
     classifier = load(paths.MODEL, params.device)
 
-    scores = {}
+    subset = read_split(paths.SUBSET)
+    scores, lengths = {}, {"train": classifier.lengths(subset)}
     for name, source, target in (
         ("test", paths.TEST, paths.TEST_PREDICTIONS),
         ("val", paths.VALIDATION, paths.VALIDATION_PREDICTIONS),
     ):
         split = read_split(source)
         logits = classifier.predict(split, params.batch_tokens)
+        lengths[name] = classifier.lengths(split)
         scores[name] = score(logits, split.labels, confidence_level=params.confidence_level)
         write_predictions(target, split, logits)
         if name == "test":
             write_confusion(paths.CONFUSION_PLOT, split, logits)
 
-    train_rows = len(read_split(paths.SUBSET))
+    train_rows = len(subset)
     record = classifier.record
     history = read_history(paths.HISTORY)
     outcome = {
@@ -48,11 +51,13 @@ def main() -> None:
         "trainable_percent": 100 * record.trainable_parameters / record.total_parameters,
         "scoring_version": versions.SCORING,
     }
-    write_json(paths.SCORES, score_table(scores, train_rows) | outcome)
+    write_json(paths.SCORES, score_table(scores, train_rows) | cut_table(lengths) | outcome)
+    write_lengths(paths.LENGTHS, lengths)
     write_json(paths.LEARNING_CURVE_PLOT, [learning_curve_point(scores["test"], train_rows)])
     write_json(paths.COST_METRICS, read_json(paths.COST))
     write_json(paths.PROVENANCE_METRICS, read_json(paths.PROVENANCE))
     write_text(paths.HISTORY_PLOT, paths.HISTORY.read_text(encoding="utf-8"))
+    say_cut({"test": lengths["test"]})
     test, accuracy = scores["test"], scores["test"].accuracy
     say(
         f"test accuracy {accuracy.value:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}] "

@@ -10,7 +10,7 @@ from stages.foundation.files import write_text
 from stages.foundation.params import read_params
 from stages.foundation.stage import run_stage
 from stages.reporting.document import to_html
-from stages.reporting.experiment.figures import draw_accuracy, draw_confusion, draw_loss
+from stages.reporting.experiment.figures import draw_accuracy, draw_confusion, draw_lengths, draw_loss
 from stages.reporting.experiment.outputs import read_outputs
 from stages.reporting.experiment.page import experiment_document
 from stages.reporting.params import ReportView
@@ -31,7 +31,7 @@ def main() -> None:
         test.labels,
         row_ids=test.row_ids,
         label_names=test.label_names,
-        sentences=dict(zip(test.row_ids.tolist(), test.sentences, strict=True)),
+        sentences=dict(zip(test.row_ids.tolist(), test.quoted, strict=True)),
         limit=params.report.worst_errors,
     )
     figures = {
@@ -39,6 +39,8 @@ def main() -> None:
         "accuracy": draw_accuracy(outputs.history, best_epoch),
         "confusion": draw_confusion(confusion, test.label_names),
     }
+    if any(told.rows_cut for told in outputs.lengths.values()):
+        figures["lengths"] = draw_lengths(outputs.lengths)
 
     save_figure(paths.LOSS_FIGURE, figures["loss"])
     save_figure(paths.ACCURACY_FIGURE, figures["accuracy"])

@@ -30,6 +30,8 @@ from transformers import (
     RobertaModel,
     XLMRobertaConfig,
     XLMRobertaModel,
+    XLNetConfig,
+    XLNetModel,
 )
 
 from stages.methods.lora import LoraParams
@@ -37,6 +39,7 @@ from stages.methods.lora import LoraParams
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["good", "bad", "a", "film", "the", "plot", "is", "very", "not", "fine", "poor", "."]
 VOCABULARY = {token: index for index, token in enumerate(SPECIAL + WORDS)}
+TOLD_SEGMENTS = (BertModel, ElectraModel, DebertaV2Model)  # by their tokenizers, as those of the real models
 LORA = LoraParams(
     learning_rate=1e-2,
     rank=4,
@@ -46,6 +49,11 @@ LORA = LoraParams(
     use_rslora=False,
     use_dora=False,
     target_modules=["query", "value"],
+)
+# How pairs are laid out: by BERT's tokenizer, and by RoBERTa's, which tells no segments.
+PAIR, WIDE_PAIR = (
+    "[CLS] $A [SEP] $B:1 [SEP]:1",
+    "[CLS] $A [SEP] [SEP] $B [SEP]",
 )
 WIDE_ENOUGH = 0.2  # initializer range with which random features tell words apart
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -140,6 +148,13 @@ def save_tiny_deberta(folder: Path, **changes: object) -> Path:
     return _save(folder, DebertaV2Model, config)
 
 
+def save_tiny_xlnet(folder: Path, **changes: object) -> Path:
+    """Knows no last position, and reads the last token, so that it is padded on the left."""
+    sizes = {"vocab_size": len(VOCABULARY), "d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64}
+    config = XLNetConfig(**sizes | {"initializer_range": WIDE_ENOUGH, "pad_token_id": VOCABULARY["[PAD]"]} | changes)
+    return _save(folder, XLNetModel, config)
+
+
 TINY: dict[str, Callable[..., Path]] = {
     "bert": save_tiny_bert,
     "roberta": save_tiny_roberta,
@@ -176,10 +191,15 @@ def _save(folder: Path, kind: type[PreTrainedModel], config: object, *, padding_
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(token, VOCABULARY[token]) for token in ("[CLS]", "[SEP]")]
+        single="[CLS] $A [SEP]",
+        pair=PAIR if kind in TOLD_SEGMENTS or kind is DistilBertModel else WIDE_PAIR,
+        special_tokens=[(token, VOCABULARY[token]) for token in ("[CLS]", "[SEP]")],
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token="[MASK]", **names).save_pretrained(folder)
+    inputs = ["input_ids", *(["token_type_ids"] if kind in TOLD_SEGMENTS else []), "attention_mask"]
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, mask_token="[MASK]", model_input_names=inputs, **names
+    ).save_pretrained(folder)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         kind(config).save_pretrained(folder)

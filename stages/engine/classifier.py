@@ -16,22 +16,25 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine.adapters import find_targets, keep_blocks, widen
 from stages.engine.forward import Forward, prepare_forward
+from stages.engine.lengths import TextLengths, say_cut
 from stages.engine.models.encoder import (
     FreshEncoder,
     Setup,
     fresh_encoder,
     full_disk_as_os_error,
+    lengths_of,
     load_encoder,
     load_model,
     load_tokenizer,
     record_training,
     reload_base,
+    tokens_of,
 )
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
 from stages.engine.pooling import configure_pooling, freeze_unread, reads_as_transformers
 from stages.engine.predict import predict_logits
-from stages.engine.tokens import TokenRows, tokenize
+from stages.engine.tokens import TokenRows
 from stages.engine.training.checkpoint import open_checkpoints
 from stages.engine.training.fingerprint import fingerprint
 from stages.engine.training.history import Fit
@@ -77,6 +80,7 @@ class EncoderClassifier:
         `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
         """
         texts, others = self._tokenized(train), self._tokenized(validation)
+        say_cut({"train": self._lengths(texts), "val": self._lengths(others)})
         mark = fingerprint(
             self.record,
             params,
@@ -102,8 +106,15 @@ class EncoderClassifier:
         """(N, C) float32 logits, in the order of the rows, dropout off."""
         return predict_logits(self.forward, self._tokenized(split), batch_tokens=batch_tokens, device=self.device)
 
+    def lengths(self, split: Split) -> TextLengths:
+        """How long the texts are, and what of them is read."""
+        return self._lengths(self._tokenized(split))
+
+    def _lengths(self, texts: TokenRows) -> TextLengths:
+        return lengths_of(texts, self.transformer, self.record.max_tokens)
+
     def _tokenized(self, split: Split) -> TokenRows:
-        return tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
+        return tokens_of(split, self.transformer, self.tokenizer, self.record.max_tokens)
 
     def save(self, folder: Path) -> None:
         """Write what PEFT's or Transformers' `from_pretrained` loads again: no path, no date, no pickle.

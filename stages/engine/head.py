@@ -14,21 +14,24 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine.forward import Forward, prepare_forward
+from stages.engine.lengths import TextLengths, say_cut
 from stages.engine.models.encoder import (
     Setup,
     fresh_encoder,
     full_disk_as_os_error,
+    lengths_of,
     load_encoder,
     load_tokenizer,
     module_of,
     record_training,
     reload_base,
+    tokens_of,
 )
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import TrainParams
 from stages.engine.pooling import freeze_unread, head_of, is_of_head, logits_of_states
 from stages.engine.predict import BATCH_TOKENS, text_states
-from stages.engine.tokens import TokenRows, sorted_batches, tokenize
+from stages.engine.tokens import TokenRows, sorted_batches
 from stages.engine.training.checkpoint import open_checkpoints
 from stages.engine.training.fingerprint import fingerprint
 from stages.engine.training.history import Fit
@@ -61,6 +64,7 @@ class HeadClassifier:
         `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
         """
         texts, others = self._tokenized(train), self._tokenized(validation)
+        say_cut({"train": self._lengths(texts), "val": self._lengths(others)})
         mark = fingerprint(
             self.record,
             params,
@@ -103,8 +107,15 @@ class HeadClassifier:
             self.tokenizer.save_pretrained(folder)
         write_record(folder, self.record)
 
+    def lengths(self, split: Split) -> TextLengths:
+        """How long the texts are, and what of them is read."""
+        return self._lengths(self._tokenized(split))
+
+    def _lengths(self, texts: TokenRows) -> TextLengths:
+        return lengths_of(texts, self.model, self.record.max_tokens)
+
     def _tokenized(self, split: Split) -> TokenRows:
-        return tokenize(self.tokenizer, split.sentences, self.record.max_tokens)
+        return tokens_of(split, self.model, self.tokenizer, self.record.max_tokens)
 
     def _states(self, texts: TokenRows, batch_tokens: int) -> NDArray[np.float32]:
         return text_states(self.forward, texts, batch_tokens=batch_tokens, device=self.device)

@@ -21,6 +21,7 @@ COST = Path("data/cost.json")
 PROVENANCE = Path("data/provenance.json")
 TEST_PREDICTIONS = Path("data/predictions/test.parquet")
 VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
+LENGTHS = Path("data/predictions/lengths.json")
 
 POOL_METRICS = Path("metrics/pool.json")
 SUBSET_METRICS = Path("metrics/subset.json")

@@ -29,6 +29,13 @@ class Split:
         """Number of classes, whether or not each occurs."""
         return len(self.label_names)
 
+    @property
+    def quoted(self) -> list[str]:
+        """Each row for people to read; of a pair both texts, one below the other."""
+        if self.second is None:
+            return self.sentences
+        return [f"{first}\n{second}" for first, second in zip(self.sentences, self.second, strict=True)]
+
     def take(self, rows: NDArray[np.int64]) -> Self:
         """The rows at these positions, in this order."""
         return type(self)(

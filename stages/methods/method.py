@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.engine.lengths import TextLengths
 from stages.engine.models.record import Record
 from stages.engine.params import Device, TrainParams
 from stages.engine.training.history import Fit
@@ -73,6 +74,9 @@ class Classifier(Protocol):
 
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:
         """(N, C) float32 logits, in the order of the rows; at most so many padded tokens at a time."""
+
+    def lengths(self, split: Split) -> TextLengths:
+        """How long the texts are, and what of them is read; READ_WHOLE where nothing is ever cut."""
 
     def save(self, folder: Path) -> None:
         """Write it, without a pickle, a path or a date."""

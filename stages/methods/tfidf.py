@@ -4,6 +4,7 @@ Source: scikit-learn's TfidfVectorizer and LogisticRegression (Pedregosa et al. 
 """
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.engine.lengths import READ_WHOLE, TextLengths
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import Device, TrainParams
 from stages.engine.training.history import Epoch, Fit
@@ -88,7 +90,7 @@ class TfidfClassifier:
         if len(np.unique(train.labels)) < len(self.label_names):
             raise StudyError("method tfidf needs training rows of every class: raise samples, or draw them balanced")
         started = time.perf_counter()
-        self.regression.fit(self.vectorizer.fit_transform(train.sentences), train.labels)
+        self.regression.fit(self.vectorizer.fit_transform(_documents(train)), train.labels)
         seconds = time.perf_counter() - started
         train_loss, train_accuracy = _loss_and_accuracy(self.predict(train), train.labels)
         val_loss, val_accuracy = _loss_and_accuracy(self.predict(validation), validation.labels)
@@ -105,11 +107,15 @@ class TfidfClassifier:
 
     def predict(self, split: Split, batch_tokens: int = 0) -> NDArray[np.float32]:  # noqa: ARG002
         """(N, C) float32 logits, in the order of the rows; all at once, whatever the budget."""
-        scores = self.regression.decision_function(self.vectorizer.transform(split.sentences))
+        scores = self.regression.decision_function(self.vectorizer.transform(_documents(split)))
         if scores.ndim == 1:  # two classes: the logit of the second against the first
             scores = np.stack([-scores / 2, scores / 2], axis=1)
         logits: NDArray[np.float32] = scores.astype(np.float32)
         return logits
+
+    def lengths(self, split: Split) -> TextLengths:  # noqa: ARG002
+        """Of words it reads all."""
+        return READ_WHOLE
 
     def save(self, folder: Path) -> None:
         """Write features and weights: no pickle."""
@@ -155,10 +161,29 @@ def _load(folder: Path, device: Device) -> Classifier:  # noqa: ARG001 - scikit-
     return TfidfClassifier(vectorizer=vectorizer, regression=regression, label_names=tuple(record.label_names))
 
 
+def _documents(split: Split) -> Sequence[str | tuple[str, str]]:
+    return split.sentences if split.second is None else list(zip(split.sentences, split.second, strict=True))
+
+
 def _vectorizer(longest_run: int, vocabulary: list[str] | None = None) -> "TfidfVectorizer":
+    """Of single texts scikit-learn's own; of pairs, runs of words in the one and in the other are features apart.
+
+    So the question may decide one way and the sentence the other, and no run crosses from text to text.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, longest_run), sublinear_tf=True, vocabulary=vocabulary)
+    class PairVectorizer(TfidfVectorizer):  # type: ignore[misc]
+        def build_analyzer(self) -> Callable[[str | tuple[str, str]], list[str]]:
+            runs_of: Callable[[str], list[str]] = super().build_analyzer()
+
+            def features(document: str | tuple[str, str]) -> list[str]:
+                if isinstance(document, str):
+                    return runs_of(document)
+                return [f"{at} {run}" for at, text in enumerate(document, start=1) for run in runs_of(text)]
+
+            return features
+
+    return PairVectorizer(token_pattern=TOKEN, ngram_range=(1, longest_run), sublinear_tf=True, vocabulary=vocabulary)
 
 
 def _loss_and_accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:

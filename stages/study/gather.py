@@ -83,6 +83,7 @@ def measure(outputs: Sequence[bytes], params: Mapping[str, Any], scores: Mapping
         sentences=texts["sentence"].tolist(),
         labels=texts["label"].to_numpy(np.int64),
         label_names=tuple(texts.attrs["label_names"]),
+        second=texts["second"].tolist() if "second" in texts else None,
     )
     return Measured(
         rows=RowFacts.of(split),

@@ -89,8 +89,8 @@ class RowFacts:
         return cls(
             row_ids=test.row_ids,
             labels=test.labels,
-            num_words=np.array([len(text.split()) for text in test.sentences], dtype=np.int64),
-            negates=np.array([bool(NEGATION.search(text.lower())) for text in test.sentences]),
+            num_words=np.array([len(text.split()) for text in test.quoted], dtype=np.int64),
+            negates=np.array([bool(NEGATION.search(text.lower())) for text in test.quoted]),
             label_names=test.label_names,
         )
 

@@ -116,6 +116,13 @@ def opinions(num_rows: int, *, seed: int = 0) -> Split:
     return Split(row_ids=np.arange(num_rows), sentences=sentences, labels=labels, label_names=("negative", "positive"))
 
 
+def pairs(num_rows: int, *, seed: int = 0) -> Split:
+    """Pairs of texts, of which the second alone tells the class, and every fourth first one is empty."""
+    first, second = opinions(num_rows, seed=seed + 100), opinions(num_rows, seed=seed)
+    others = [text.rpartition(" ")[0] if row % 4 else "" for row, text in enumerate(first.sentences)]
+    return replace(second, sentences=others, second=second.sentences)
+
+
 def turned(split: Split) -> Split:
     """The same texts, each with the other class."""
     return replace(split, labels=1 - split.labels)

@@ -4,13 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from stages.engine.models.base_model import find_base_model
 from stages.foundation.errors import StudyError
 from stages.methods import TrainView, build, load
-from tests.engine.conftest import PARAMS, opinions
+from tests.engine.conftest import PARAMS, opinions, pairs
 from tests.engine.conftest import build as build_on
-from tests.tiny_models import LORA, save_tiny_bert, save_tiny_deberta, save_tiny_mpnet, save_tiny_roberta
+from tests.tiny_models import (
+    LORA,
+    save_tiny_bert,
+    save_tiny_deberta,
+    save_tiny_mpnet,
+    save_tiny_roberta,
+    save_tiny_xlnet,
+)
 
 FAMILIES = {
     "deberta": (save_tiny_deberta, ["query_proj", "value_proj"], "models of type deberta-v2"),
@@ -49,6 +57,24 @@ def test_the_packed_engine_is_refused_for_it_in_one_clear_line(other):
     with pytest.raises(StudyError, match=reason) as caught:
         build(replace(view, train=replace(view.train, engine="packed")), ("negative", "positive"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [opinions, pairs])
+def test_a_classifier_that_reads_the_last_token_finds_it_whatever_the_texts_beside(tmp_path, rows):
+    """XLNet: no limit of length, segments of its own, and padding on the left."""
+    classifier = build_on(find_base_model(str(save_tiny_xlnet(tmp_path)), {}), seed=0, lora=None)
+    classifier.fit(rows(32), rows(20, seed=1), replace(PARAMS, epochs=1), seed=0)
+    test = rows(12, seed=2)
+
+    alone = []
+    for row in range(len(test)):
+        text, second = test.sentences[row], test.second and test.second[row]
+        encoded = classifier.tokenizer(text, second, return_tensors="pt")
+        with torch.no_grad():
+            alone.append(classifier.model.eval()(**encoded).logits[0].numpy())
+
+    # padding to another length leaves the answer as it is, but for float32's rounding
+    np.testing.assert_allclose(classifier.predict(test, 1000), alone, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

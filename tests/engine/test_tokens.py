@@ -1,11 +1,14 @@
+from itertools import chain
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from stages.engine.models.encoder import load_tokenizer
 from stages.engine.tokens import shuffled_batches, sorted_batches, tokenize
+from stages.foundation.errors import StudyError
 
 
 def ids_of(texts, row):
@@ -44,6 +47,65 @@ def test_a_tokenizer_that_comes_set_to_cut_and_to_pad_does_as_it_is_told(tiny_cl
 
     assert set_to.encode("good").ids[-1] == 0
     assert tokenize(tokenizer, ["good film", "good " * 50], 16).lengths.tolist() == [4, 16]
+
+
+def own(tokenizer, max_tokens, **named):
+    """What the tokenizer itself gives."""
+    return tokenizer(**named, truncation=True, max_length=max_tokens, return_token_type_ids=True)
+
+
+SENTENCES = st.lists(st.sampled_from(["good", "bad", "film", "é", "plots"]), max_size=20).map(" ".join)
+
+
+@given(texts=st.lists(SENTENCES, min_size=1, max_size=8), max_tokens=st.integers(3, 24))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_texts_are_cut_as_the_tokenizer_cuts_them_and_their_whole_lengths_are_known(tiny_classifier, texts, max_tokens):
+    tokenizer = tiny_classifier.tokenizer
+    read = tokenize(tokenizer, texts, max_tokens)
+
+    assert [ids_of(read, row) for row in range(len(read))] == own(tokenizer, max_tokens, text=texts)["input_ids"]
+    assert read.uncut.tolist() == [len(ids) for ids in tokenizer(texts)["input_ids"]]
+    assert read.types is None
+
+
+@given(texts=st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=8), max_tokens=st.integers(4, 40))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pairs_are_laid_out_and_cut_as_the_tokenizer_does_it(tiny_classifier, texts, max_tokens):
+    first, second = (list(part) for part in zip(*texts, strict=True))
+    tokenizer = tiny_classifier.tokenizer
+    read = tokenize(tokenizer, first, max_tokens, second, with_types=True)
+    expected = own(tokenizer, max_tokens, text=first, text_pair=second)
+
+    assert [ids_of(read, row) for row in range(len(read))] == expected["input_ids"]
+    assert read.types.tolist() == list(chain.from_iterable(expected["token_type_ids"]))
+    assert read.uncut.tolist() == [len(ids) for ids in tokenizer(first, second)["input_ids"]]
+    np.testing.assert_array_equal(tokenize(tokenizer, first, max_tokens, second).ids, read.ids)
+    assert tokenize(tokenizer, first, max_tokens, second).types is None
+
+
+def test_of_a_pair_the_longer_text_is_cut(tiny_classifier):
+    tokenizer = tiny_classifier.tokenizer
+
+    texts = tokenize(tokenizer, ["good film"], 10, ["bad " * 50])
+
+    words = ["[CLS]", "good", "film", "[SEP]", *["bad"] * 5, "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens(ids_of(texts, 0)) == words
+    assert texts.uncut.tolist() == [55]
+
+
+def test_a_limit_that_leaves_no_room_for_the_words_of_a_pair_is_refused(tiny_classifier):
+    with pytest.raises(StudyError, match=r"^train\.max_tokens is 3, but each pair of texts has 3 special tokens$"):
+        tokenize(tiny_classifier.tokenizer, ["good"], 3, ["bad"])
+
+
+def test_blocks_of_rows_change_nothing(tiny_classifier, monkeypatch):
+    tokenizer, sentences = tiny_classifier.tokenizer, [f"good {'film ' * (row % 9)}" for row in range(20)]
+    whole = tokenize(tokenizer, sentences, 6, sentences[::-1], with_types=True)
+    monkeypatch.setattr("stages.engine.tokens.BLOCK_ROWS", 7)
+    parts = tokenize(tokenizer, sentences, 6, sentences[::-1], with_types=True)
+
+    for name in ("ids", "starts", "lengths", "types", "uncut"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
 @given(

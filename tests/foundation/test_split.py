@@ -60,6 +60,7 @@ def test_pairs_of_texts_stay_together(tmp_path):
     back = read_split(tmp_path / "rows.parquet")
 
     assert list(zip(back.sentences, back.second, strict=True)) == [("b", "y"), ("a", "x")]
+    assert back.quoted == ["b\ny", "a\nx"]
 
 
 def test_a_missing_file_says_what_to_run(tmp_path):

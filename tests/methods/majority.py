@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.engine.lengths import READ_WHOLE, TextLengths
 from stages.engine.models.record import Record, read_record, write_record
 from stages.engine.params import Device, TrainParams
 from stages.engine.training.history import Epoch, Fit
@@ -63,6 +64,10 @@ class Majority:
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:  # noqa: ARG002
         """(N, C) float32 logits."""
         return np.tile(self.logits, (len(split), 1))
+
+    def lengths(self, split: Split) -> TextLengths:  # noqa: ARG002
+        """It reads no text."""
+        return READ_WHOLE
 
     def save(self, folder: Path) -> None:
         """Write the shares."""

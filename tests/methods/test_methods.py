@@ -1,6 +1,7 @@
 """Every method, from fresh weights to a saved classifier and back."""
 
 import pickletools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from stages.engine.lengths import READ_WHOLE
 from stages.engine.models.record import read_record
 from stages.foundation.errors import StudyError
 from stages.methods import METHODS as DECLARED
 from stages.methods import load
 from stages.methods.head import HeadParams
-from tests.engine.conftest import opinions
+from tests.engine.conftest import PARAMS, opinions, pairs
 from tests.methods.conftest import learn, moods
 
 METHODS = ["lora", "full", "head", "tfidf"]
@@ -26,7 +28,7 @@ LEARNT = {"lora": 0.9, "full": 0.9, "head": 0.7, "tfidf": 0.9}  # accuracy; chan
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("rows", [opinions, moods])
+@pytest.mark.parametrize("rows", [opinions, moods, pairs])
 def test_every_method_learns_what_can_be_learnt_and_predicts_the_same_once_loaded(fresh, tmp_path, method, rows):
     classifier = fresh(method, rows(1).label_names, **READ.get(method, {}))
     result = learn(classifier, rows, **ENOUGH.get(method, {}))
@@ -57,6 +59,28 @@ def test_every_method_repeats_itself_to_the_last_byte(fresh, tmp_path, method):
     assert files == sorted(file.name for file in (tmp_path / "two").iterdir())
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_cuts_is_what_it_counts(fresh, capsys, method):
+    rows = opinions(40)
+    long = replace(rows, sentences=[f"{text} {'very ' * (row % 20)}" for row, text in enumerate(rows.sentences)])
+    classifier = fresh(method)
+    classifier.fit(long, opinions(20), replace(PARAMS, epochs=1), seed=0)
+    told = classifier.lengths(long)
+    said = [line for line in capsys.readouterr().out.splitlines() if "texts cut" in line]
+
+    lengths = np.array([2 + len(text.split()) for text in long.sentences])  # and two special tokens
+    if method == "tfidf":
+        assert (told, said) == (READ_WHOLE, [])
+        return
+    cut, lost = int(np.sum(lengths > 16)), int(np.maximum(lengths - 16, 0).sum())
+    assert cut > 3
+    assert (told.num_rows, told.rows_cut, told.tokens_cut) == (40, cut, lost)
+    assert said == [
+        f"warning: texts cut at 16 tokens: train {cut} of 40 rows ({lost} tokens lost); "
+        "if what is lost should count, raise train.max_tokens: the model reads up to 128"
+    ]
 
 
 def test_what_tfidf_declares_to_compute_with_is_what_its_classifier_says(fresh):

@@ -48,12 +48,28 @@ def test_tfidf_without_a_row_of_some_class_is_one_clear_line(fresh):
     )
 
 
-def fitted(sentences, labels, **own):
+def who_is_good(num_rows, *, seed=0):
+    """Pairs that hold the same words, and whose class is which of the two texts is the good one."""
+    split = opinions(num_rows, seed=seed)
+    other = [
+        " ".join("bad" if word == "good" else "good" if word == "bad" else word for word in text.split())
+        for text in split.sentences
+    ]
+    return replace(split, second=other)
+
+
+def fitted(sentences, labels, second=None, **own):
     """A classifier and the rows it learned from."""
     tfidf = replace(PARAMS.tfidf, **own)
     names = tuple(f"class {at}" for at in range(max(labels) + 1))
     view = TrainView(seed=0, model="", method="tfidf", train=replace(PARAMS, tfidf=tfidf))
-    rows = Split(row_ids=np.arange(len(labels)), sentences=list(sentences), labels=np.array(labels), label_names=names)
+    rows = Split(
+        row_ids=np.arange(len(labels)),
+        sentences=list(sentences),
+        labels=np.array(labels),
+        label_names=names,
+        second=second,
+    )
     classifier = build(view, names)
     return classifier, rows, classifier.fit(rows, rows, PARAMS, seed=0)
 
@@ -81,6 +97,39 @@ def test_its_log_is_one_row_of_what_scikit_learn_says_of_its_fit():
     assert epoch.val_loss == pytest.approx(log_loss(rows.labels, probabilities), rel=1e-9)
     assert (epoch.epoch, epoch.learning_rate) == (1, 0)
     assert epoch.val_accuracy == np.mean(probabilities.argmax(axis=1) == rows.labels)
+
+
+def test_of_pairs_it_is_scikit_learns_pipeline_on_words_that_tell_their_text(tmp_path):
+    rows, test = who_is_good(60), who_is_good(20, seed=1)
+    classifier, _, _ = fitted(rows.sentences, rows.labels.tolist(), second=rows.second)
+    classifier.save(tmp_path)
+
+    def marked(split):
+        """Each word with the number of its text, and a word of no other row between the two."""
+        return [
+            " ".join([*(f"1{word}" for word in first.split()), f"|{at}", *(f"2{word}" for word in second.split())])
+            for at, (first, second) in enumerate(zip(split.sentences, split.second, strict=True))
+        ]
+
+    words = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True)
+    runs = [run for run in words.fit(marked(rows)).get_feature_names_out() if "|" not in run]
+    theirs = make_pipeline(
+        TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True, vocabulary=runs),
+        LogisticRegression(C=10.0, max_iter=1000),
+    )
+    theirs.fit(marked(rows), rows.labels)
+
+    for ours in (classifier, load(tmp_path, "cpu")):
+        probabilities = softmax(ours.predict(test).astype(np.float64), axis=1)
+        np.testing.assert_allclose(probabilities, theirs.predict_proba(marked(test)), rtol=0, atol=1e-6)
+        assert (probabilities.argmax(axis=1) == test.labels).all()
+
+
+def test_no_run_of_words_crosses_from_one_text_of_a_pair_to_the_other():
+    classifier, _, _ = fitted(["so good", "so good"], [0, 1], second=["so bad", ""])
+
+    runs = classifier.vectorizer.get_feature_names_out().tolist()
+    assert runs == ["1 good", "1 so", "1 so good", "2 bad", "2 so", "2 so bad"]
 
 
 @given(logits=arrays(np.float32, (4, 3), elements=st.floats(-1e4, 1e4, width=32)))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from stages import evaluate, train
+from stages.engine.lengths import read_lengths
 from stages.foundation import paths, versions
 from stages.foundation.split import write_split
 from tests.engine.conftest import opinions
@@ -95,8 +96,33 @@ def test_engine_and_precision_of_the_training_are_told():
     assert scores()["scoring_version"] == versions.SCORING
 
 
+def test_texts_that_were_cut_are_counted_for_each_split_and_their_lengths_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_tiny_bert(tmp_path / "tiny")
+    write_params(PARAMS | {"train.epochs": 1, "train.max_tokens": 6})
+    for path, rows in ((paths.SUBSET, 40), (paths.VALIDATION, 10), (paths.TEST, 12)):
+        write_split(path, opinions(rows, seed=rows))
+    train.main()
+    evaluate.main()
+
+    told = capsys.readouterr().out
+    for name, rows in (("train", 40), ("val", 10), ("test", 12)):
+        tokens = np.array([2 + len(text.split()) for text in opinions(rows, seed=rows).sentences])
+        assert 0 < scores()[f"{name}_rows_cut"] == np.sum(tokens > 6)
+        assert scores()[f"{name}_tokens_cut"] == np.sum(np.maximum(tokens - 6, 0))
+        assert f"{name} {np.sum(tokens > 6)} of {rows} rows" in told
+        assert read_lengths(paths.LENGTHS)[name].num_rows == rows
+    assert told.count("warning: texts cut at 6 tokens: ") == 2  # by train and by evaluate
+    assert told.count("raise train.max_tokens: the model reads up to 128") == 2
+
+
+def test_where_nothing_is_cut_the_counts_are_0():
+    counts = {name: count for name, count in scores().items() if name.endswith("_cut")}
+    assert counts == {f"{split}_{what}_cut": 0 for split in ("train", "val", "test") for what in ("rows", "tokens")}
+
+
 def test_evaluating_again_gives_the_same_bytes():
-    files = [paths.SCORES, paths.CONFUSION_PLOT, paths.TEST_PREDICTIONS, paths.LEARNING_CURVE_PLOT]
+    files = [paths.SCORES, paths.LENGTHS, paths.CONFUSION_PLOT, paths.TEST_PREDICTIONS, paths.LEARNING_CURVE_PLOT]
     before = [file.read_bytes() for file in files]
     evaluate.main()
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -7,7 +8,7 @@ from stages.foundation import paths
 from stages.foundation.errors import ParamsError
 from stages.foundation.files import read_json, write_json, write_text
 from tests.reporting.browser import needs_chromium, visit
-from tests.reporting.finished_experiment import PARAMS, make_test_split, write_experiment
+from tests.reporting.finished_experiment import PARAMS, make_lengths, make_test_split, write_experiment
 from tests.reporting.page import words
 
 FILES = (paths.LOSS_FIGURE, paths.ACCURACY_FIGURE, paths.CONFUSION_FIGURE, paths.REPORT_PAGE)
@@ -92,6 +93,22 @@ def test_a_training_too_short_for_the_clock_is_not_said_to_take_no_time():
     write_json(paths.COST_METRICS, cost | {"train_seconds": 0.0})
     report.main()
     assert "training less than 0.1 s" in words()
+
+
+def test_texts_that_were_cut_are_drawn_and_the_report_without_them_has_no_such_figure(usual_page):
+    lengths = {"train": [9, 200], "val": [20], "test": [300, 12]}
+    write_experiment(lengths={split: make_lengths(tokens) for split, tokens in lengths.items()})
+    report.main()
+    page = paths.REPORT_PAGE.read_text(encoding="utf-8")
+    assert page.count("<figure") == usual_page.count("<figure") + 1
+    assert "training 2 1 (50.0 %) 72 200" in words()
+
+
+def test_of_a_mistaken_pair_both_texts_are_shown():
+    split = make_test_split()
+    write_experiment(split=replace(split, second=[f"answer number {row}" for row in range(len(split))]), num_wrong=2)
+    report.main()
+    assert "sentence number 1 answer number 1" in words()
 
 
 def test_one_epoch_three_classes_and_no_mistakes_wanted_make_a_page():

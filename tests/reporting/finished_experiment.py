@@ -1,11 +1,13 @@
 """What the stages before report leave behind, in miniature."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stages.engine.lengths import TextLengths, write_lengths
 from stages.foundation import paths
 from stages.foundation.files import write_json, write_text
 from stages.foundation.split import Split, write_split
@@ -112,6 +114,7 @@ def write_experiment(
     num_epochs: int = 5,
     synthetic: bool = True,
     overlapping: int = 0,
+    lengths: Mapping[str, TextLengths] | None = None,
 ) -> None:
     """Write every input of report under the current directory."""
     split = split or make_test_split()
@@ -124,11 +127,17 @@ def write_experiment(
     _write_predictions(split, make_logits(split, num_wrong=num_wrong))
     write_json(paths.POOL_METRICS, _pool() | _overlap("pool", 2 * overlapping))
     write_json(paths.SUBSET_METRICS, _overlap("subset", overlapping))
+    write_lengths(paths.LENGTHS, lengths or dict.fromkeys(("train", "val", "test"), make_lengths([9, 30, 128])))
     write_json(paths.SCORES, _scores(len(split), num_wrong, num_epochs))
     cost = {"train_seconds": 12.3, "samples_per_second": 412.7, "peak_memory_mib": 1180}
     write_json(paths.COST_METRICS, cost)
     write_json(paths.PROVENANCE_METRICS, PROVENANCE)
     write_text(paths.HISTORY_PLOT, history(num_epochs).to_csv(index=False))
+
+
+def make_lengths(lengths: Sequence[int], *, most_readable: int | None = 512) -> TextLengths:
+    """Texts of so many tokens, of which 128 are read."""
+    return TextLengths.of(np.array(lengths), most_read=128, most_readable=most_readable)
 
 
 def write_dvc_plots() -> None:

@@ -102,6 +102,16 @@ def test_a_negation_is_a_word_and_no_part_of_one(text, negates):
     assert rows.num_words.tolist() == [len(text.split())]
 
 
+def test_words_and_negation_are_those_of_both_texts_of_a_pair():
+    split = Split(
+        row_ids=np.array([0]), sentences=["a film"], labels=np.array([0]), label_names=("a", "b"), second=["it is not"]
+    )
+
+    rows = RowFacts.of(split)
+
+    assert (rows.num_words.tolist(), rows.negates.tolist()) == ([5], [True])
+
+
 def test_a_cell_that_was_tested_on_other_labels_is_refused():
     results = made_coverage({a_cell(): 0.7}).results
     rows = made_rows()

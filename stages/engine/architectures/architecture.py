@@ -25,7 +25,7 @@ class EmbeddingParts:
     words: nn.Embedding
     positions: nn.Embedding | None  # None: attention alone knows of positions
     counts_from_padding: bool  # positions count from the one behind the padding id's, and skip padding ids
-    types: nn.Embedding | None  # of segments; all tokens are of the first
+    types: nn.Embedding | None  # of segments; the tokens of single texts are of the first
     norm: nn.LayerNorm
     project: nn.Module | None  # to the width of the layers, where it is another one
     dropout: float
@@ -116,6 +116,16 @@ class Architecture:
 def decoder_obstacle(model: Any) -> str | None:
     """BERT's layers can be made to look back only, or at another text."""
     return "decoders" if model.config.is_decoder or model.config.add_cross_attention else None
+
+
+def two_layer_head(classifier: Any, activation: Activation, dropout: float) -> HeadParts:
+    """The head of RoBERTa, ELECTRA and MPNet: a dense layer of its own before the logits, dropout before either."""
+    return HeadParts(
+        state_dropout=dropout,
+        pooler=lambda states: activation(classifier.dense(states)),
+        pooled_dropout=dropout,
+        output=lambda pooled: classifier.out_proj(pooled),
+    )
 
 
 def dropout_of_head(config: Any) -> float:

@@ -10,6 +10,7 @@ from transformers import BertForSequenceClassification
 from transformers.activations import ACT2FN
 
 from stages.engine.architectures.architecture import (
+    ATTENTION_ROLES,
     Architecture,
     EmbeddingParts,
     EncoderParts,
@@ -34,7 +35,7 @@ def bert_encoder(encoder: Any, *, counts_from_padding: bool = False, project: An
             project=project,
             dropout=hidden_dropout,
         ),
-        layers=tuple(_layer(layer) for layer in encoder.encoder.layer),
+        layers=tuple(bert_layer(layer) for layer in encoder.encoder.layer),
         num_heads=config.num_attention_heads,
         activation=ACT2FN[config.hidden_act],
         gated=False,
@@ -48,10 +49,11 @@ def bert_encoder(encoder: Any, *, counts_from_padding: bool = False, project: An
     )
 
 
-def _layer(layer: Any) -> LayerParts:
+def bert_layer(layer: Any, *, suffix: str = "") -> LayerParts:
+    """A layer of BERT's; `suffix` ends the names of query, key and value."""
     attention = layer.attention
     return LayerParts(
-        attention_input=(attention.self.query, attention.self.key, attention.self.value),
+        attention_input=tuple(getattr(attention.self, f"{role}{suffix}") for role in ATTENTION_ROLES),
         attention_output=attention.output.dense,
         attention_norm=attention.output.LayerNorm,
         intermediate=layer.intermediate.dense,

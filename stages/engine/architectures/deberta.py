@@ -10,19 +10,8 @@ from torch import Tensor
 from transformers import DebertaV2ForSequenceClassification
 from transformers.activations import ACT2FN
 
-from stages.engine.architectures.architecture import Architecture, HeadParts, LayerParts
-
-
-def _layer(layer: Any) -> LayerParts:
-    attention = layer.attention
-    return LayerParts(
-        attention_input=(attention.self.query_proj, attention.self.key_proj, attention.self.value_proj),
-        attention_output=attention.output.dense,
-        attention_norm=attention.output.LayerNorm,
-        intermediate=layer.intermediate.dense,
-        output=layer.output.dense,
-        output_norm=layer.output.LayerNorm,
-    )
+from stages.engine.architectures.architecture import Architecture, HeadParts
+from stages.engine.architectures.bert import bert_layer
 
 
 def _head(model: Any) -> HeadParts:
@@ -46,5 +35,5 @@ ARCHITECTURE = Architecture(
     classifiers=(DebertaV2ForSequenceClassification,),
     head=_head,
     encoder=None,
-    layers=lambda model: tuple(_layer(layer) for layer in model.deberta.encoder.layer),
+    layers=lambda model: tuple(bert_layer(layer, suffix="_proj") for layer in model.deberta.encoder.layer),
 )

@@ -16,9 +16,9 @@ from stages.engine.architectures.architecture import (
     Architecture,
     EmbeddingParts,
     EncoderParts,
-    HeadParts,
     LayerParts,
     RelativeBias,
+    two_layer_head,
 )
 
 BUCKETS, FARTHEST = 32, 128  # tokens; Transformers reads neither from the configuration
@@ -73,15 +73,8 @@ def bucket(distances: Tensor) -> Tensor:
     return behind + torch.where(tokens < near, tokens, far)
 
 
-def _head(model: Any) -> HeadParts:
-    head, dropout = model.classifier, model.config.hidden_dropout_prob
-
-    def pooler(states: Tensor) -> Tensor:
-        return torch.tanh(head.dense(states))
-
-    return HeadParts(
-        state_dropout=dropout, pooler=pooler, pooled_dropout=dropout, output=lambda pooled: head.out_proj(pooled)
-    )
-
-
-ARCHITECTURE = Architecture(classifiers=(MPNetForSequenceClassification,), head=_head, encoder=_encoder)
+ARCHITECTURE = Architecture(
+    classifiers=(MPNetForSequenceClassification,),
+    head=lambda model: two_layer_head(model.classifier, torch.tanh, model.config.hidden_dropout_prob),
+    encoder=_encoder,
+)

@@ -3,30 +3,15 @@
 XLM-R and CamemBERT have the same layers. Source: `models/roberta/modeling_roberta.py` in transformers 5.23.
 """
 
-from typing import Any
-
 import torch
-from torch import Tensor
 from transformers import (
     CamembertForSequenceClassification,
     RobertaForSequenceClassification,
     XLMRobertaForSequenceClassification,
 )
 
-from stages.engine.architectures.architecture import Architecture, HeadParts, decoder_obstacle, dropout_of_head
+from stages.engine.architectures.architecture import Architecture, decoder_obstacle, dropout_of_head, two_layer_head
 from stages.engine.architectures.bert import bert_encoder
-
-
-def _head(model: Any) -> HeadParts:
-    head, dropout = model.classifier, dropout_of_head(model.config)
-
-    def pooler(states: Tensor) -> Tensor:
-        return torch.tanh(head.dense(states))
-
-    return HeadParts(
-        state_dropout=dropout, pooler=pooler, pooled_dropout=dropout, output=lambda pooled: head.out_proj(pooled)
-    )
-
 
 ARCHITECTURE = Architecture(
     classifiers=(
@@ -34,7 +19,7 @@ ARCHITECTURE = Architecture(
         XLMRobertaForSequenceClassification,
         CamembertForSequenceClassification,
     ),
-    head=_head,
+    head=lambda model: two_layer_head(model.classifier, torch.tanh, dropout_of_head(model.config)),
     encoder=lambda model: bert_encoder(model.roberta, counts_from_padding=True),
     obstacle=decoder_obstacle,
 )

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -19,13 +20,16 @@ from transformers import (
 
 from stages.engine.device import choose_device
 from stages.engine.forward import choose_engine
+from stages.engine.lengths import TextLengths
 from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.record import BaseRecord, Precision, Record
 from stages.engine.params import BaseModelParams, TrainParams
 from stages.engine.pooling import POOLER
 from stages.engine.precision import choose_precision
+from stages.engine.tokens import TokenRows, tokenize
 from stages.foundation.errors import StudyError
 from stages.foundation.log import say
+from stages.foundation.split import Split
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,12 +202,42 @@ def check_max_tokens(base: BaseModel, encoder: PreTrainedModel, max_tokens: int)
     Raises:
         StudyError: If the model reads fewer tokens than that.
     """
-    positions = getattr(encoder.config, "max_position_embeddings", max_tokens)
-    table = getattr(getattr(encoder.base_model, "embeddings", None), "position_embeddings", None)
-    if (padding := getattr(table, "padding_idx", None)) is not None:  # RoBERTa counts from the one behind it
-        positions -= padding + 1
-    if max_tokens > positions:
+    positions = most_readable(encoder)
+    if positions is not None and max_tokens > positions:
         raise StudyError(f"train.max_tokens is {max_tokens}, but model {base.name} reads at most {positions} tokens")
+
+
+def most_readable(encoder: PreTrainedModel) -> int | None:
+    """Tokens of the longest text that a classifier can read; None: it has no limit, which XLNet's calls -1."""
+    positions: int | None = getattr(encoder.config, "max_position_embeddings", None)
+    if positions is None or positions < 1:
+        return None
+    table = getattr(getattr(encoder.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return positions if padding is None else positions - padding - 1  # RoBERTa counts from the one behind it
+
+
+def tells_segments(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether Transformers tells this classifier which of two texts a token is of, beside the tokens between them."""
+    told = "token_type_ids" in tokenizer.model_input_names
+    taken = "token_type_ids" in signature(type(encoder).forward).parameters
+    return told and taken and getattr(encoder.config, "type_vocab_size", 2) > 1  # RoBERTa has a table of one
+
+
+def tokens_of(split: Split, encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> TokenRows:
+    """The texts or pairs of a split as this classifier reads them.
+
+    Raises:
+        StudyError: If a pair could keep nothing but special tokens.
+    """
+    with_types = tells_segments(encoder, tokenizer)
+    return tokenize(tokenizer, split.sentences, max_tokens, split.second, with_types=with_types)
+
+
+def lengths_of(texts: TokenRows, encoder: PreTrainedModel, max_tokens: int) -> TextLengths:
+    """How long these texts were before they were cut."""
+    lengths = texts.lengths if texts.uncut is None else texts.uncut
+    return TextLengths.of(lengths, most_read=max_tokens, most_readable=most_readable(encoder))
 
 
 def record_base(base: BaseModel) -> BaseRecord:

@@ -144,11 +144,12 @@ class PackedEncoder:
         return hidden.float() if only_first else mean_of_texts(hidden, batch)
 
     def _embed(self, batch: PackedBatch, masks: DropoutMasks | None) -> Tensor:
-        """(T, W) embeddings of words, positions and the first segment."""
+        """(T, W) embeddings of words, segments and positions."""
         tables = self._parts.embeddings
         hidden = embedding(batch.input_ids, tables.words.weight, tables.words.padding_idx)
         if tables.types is not None:
-            hidden = hidden + tables.types.weight[0]
+            table = tables.types.weight
+            hidden = hidden + (table[0] if batch.type_ids is None else embedding(batch.type_ids, table))
         if tables.positions is not None:
             positions = position_ids(tables, batch)
             hidden = hidden + embedding(positions, tables.positions.weight, tables.positions.padding_idx)

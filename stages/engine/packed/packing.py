@@ -38,6 +38,7 @@ class PackedBatch:
 
     input_ids: Tensor  # (T,) int64, vocabulary ids
     position_ids: Tensor  # (T,) int64, 0 at the start of every text
+    type_ids: Tensor | None  # (T,) int64, segment of each token; None: all are of the first
     cu_seqlens: Tensor  # (B + 1,) int64, first token of each text, then T
     groups: tuple[Group, ...]  # in the order of the texts
 
@@ -46,6 +47,7 @@ class PackedBatch:
         return PackedBatch(
             input_ids=self.input_ids.to(device, non_blocking=True),
             position_ids=self.position_ids.to(device, non_blocking=True),
+            type_ids=None if self.type_ids is None else self.type_ids.to(device, non_blocking=True),
             cu_seqlens=self.cu_seqlens.to(device, non_blocking=True),
             groups=tuple(_group_to(group, device) for group in self.groups),
         )
@@ -67,10 +69,11 @@ def pack(texts: TokenRows, rows: NDArray[np.int64]) -> PackedBatch:
     lengths = texts.lengths[rows]
     cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
     position_ids = np.arange(cu_seqlens[-1]) - np.repeat(cu_seqlens[:-1], lengths)
-    input_ids = texts.ids[np.repeat(texts.starts[rows], lengths) + position_ids]
+    places = np.repeat(texts.starts[rows], lengths) + position_ids
     return PackedBatch(
-        input_ids=torch.from_numpy(input_ids.astype(np.int64)),
+        input_ids=torch.from_numpy(texts.ids[places].astype(np.int64)),
         position_ids=torch.from_numpy(position_ids),
+        type_ids=None if texts.types is None else torch.from_numpy(texts.types[places].astype(np.int64)),
         cu_seqlens=torch.from_numpy(cu_seqlens),
         groups=_groups(lengths, cu_seqlens),
     )

@@ -38,7 +38,7 @@ def fingerprint(
     Args:
         record: Method, base model with the digest of its weights, number format and engine as they were resolved.
         params: The section `train`; what does not touch the method counts as well, which costs a rerun at most.
-        rows: Token ids and labels of the training and the validation rows.
+        rows: Token ids, segments and labels of the training and the validation rows.
         architecture: The base model's config.json, which says how much is dropped and how many heads there are.
         seed: Of the experiment.
         device: Where it is trained.
@@ -72,7 +72,8 @@ def code_digest() -> str:
 
 def _rows_digest(texts: TokenRows, labels: NDArray[np.int64]) -> str:
     digest = hashlib.sha256()
-    for values in (texts.ids, texts.lengths, labels):
+    segments = () if texts.types is None else (texts.types,)
+    for values in (texts.ids, texts.lengths, labels, *segments):
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 

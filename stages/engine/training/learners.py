@@ -173,7 +173,7 @@ class TextStates:
         started, done, texts = time.perf_counter(), self._done(part), self._texts[part]
         ahead = _from_row(self._batches[part], done)[:BLOCK_BATCHES]
         rows = np.concatenate(ahead)
-        block = torch.from_numpy(self._compute(TokenRows(texts.ids, texts.starts[rows], texts.lengths[rows])))
+        block = torch.from_numpy(self._compute(texts.take(rows)))
         return block, (time.perf_counter() - started) * (part == 0)
 
     def _in_row_order(self, part: int) -> Tensor:

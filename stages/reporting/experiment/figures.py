@@ -1,5 +1,6 @@
-"""Loss and accuracy per epoch, and the confusion matrix."""
+"""Loss and accuracy per epoch, the confusion matrix, and how long the texts are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,25 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stages.engine.lengths import TextLengths
 from stages.reporting.numbers import count, percent
-from stages.reporting.style import ACCENT, MUTED, SECOND, STYLE, drawn, new_figure, percent_axis, short
+from stages.reporting.style import (
+    ACCENT,
+    MUTED,
+    SECOND,
+    STYLE,
+    drawn,
+    legend_below,
+    new_figure,
+    percent_axis,
+    remark,
+    short,
+)
 
 LABEL_GAP = 0.085  # least distance of the two lines' names, as a share of the axis' height
 FEW_CLASSES = 4  # up to here cells have room for large type
 LONGEST_CLASS = 18  # letters of a class name that are shown
+BINS_READ, BINS_SHOWN = 8, 32  # bars up to where texts are cut, and in all at most
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +79,37 @@ def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> F
         _name_axes(axes, names)
         _write_cells(axes, counts, shares, large=num_classes <= FEW_CLASSES)
     return figure
+
+
+def draw_lengths(lengths: Mapping[str, TextLengths]) -> Figure:
+    """Share of the training and of the test texts by length in tokens, and where they are cut."""
+    most_read = lengths["train"].most_read
+    longest = max(lengths[split].tokens[-1] for split in ("train", "test"))
+    num_bins = min(BINS_SHOWN, max(BINS_READ, -(-longest * BINS_READ // most_read)))
+    edges = np.arange(num_bins + 1, dtype=np.float64) * most_read / BINS_READ
+    with rc_context(STYLE):
+        figure = new_figure(5.0, 3.1)
+        axes = figure.add_subplot()
+        train, test = (_shares(lengths[split], edges) for split in ("train", "test"))
+        axes.stairs(train, edges, fill=True, color=SECOND, alpha=0.35, label="training")
+        axes.stairs(test, edges, color=ACCENT, linewidth=1.8, label="test")
+        axes.axvline(most_read, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+        remark(axes, f"cut at {count(most_read)}", most_read / edges[-1], ends=most_read > edges[-1] / 2)
+        axes.set_xlim(0, edges[-1])
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title("Lengths of the texts")
+        beyond = f"; longer texts are in the last bar, from {count(edges[-2])}" if longest > edges[-1] else ""
+        axes.set_xlabel(f"tokens{beyond}")
+        percent_axis(axes, "texts")
+        legend_below(figure, axes, columns=2)
+    return figure
+
+
+def _shares(lengths: TextLengths, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fraction of the texts whose length lies above each edge and up to the next; what is longer counts in the last."""
+    within = np.searchsorted(edges, np.minimum(lengths.tokens, edges[-1]), side="left") - 1
+    counts = np.bincount(within, weights=lengths.rows, minlength=len(edges) - 1)
+    return counts / lengths.num_rows
 
 
 def _draw(history: pd.DataFrame, measure: str, best_epoch: int) -> tuple[Figure, Axes]:

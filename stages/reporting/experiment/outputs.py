@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.engine.lengths import TextLengths, read_lengths
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json
@@ -25,6 +26,7 @@ class Outputs:
     pool: Numbers  # cleaning, and overlaps with the training pool
     subset: Numbers  # overlaps with the rows trained on
     scores: Numbers
+    lengths: Mapping[str, TextLengths]  # of the texts of train, val and test, in tokens
     cost: Numbers  # seconds, throughput, memory: never the same twice
     provenance: Numbers  # number format and engine, machine, libraries, commit
     history: pd.DataFrame  # a row per epoch: epoch, {train,val}_{loss,accuracy}, learning_rate
@@ -48,6 +50,7 @@ def read_outputs() -> Outputs:
         pool=read_json(paths.POOL_METRICS),
         subset=read_json(paths.SUBSET_METRICS),
         scores=read_json(paths.SCORES),
+        lengths=read_lengths(paths.LENGTHS),
         cost=read_json(paths.COST_METRICS),
         provenance=read_json(paths.PROVENANCE_METRICS),
         history=pd.read_csv(_present(paths.HISTORY_PLOT)),

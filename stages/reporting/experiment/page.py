@@ -1,16 +1,17 @@
 """What the page of one experiment says, section by section."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.engine.lengths import TextLengths, way_out
 from stages.reporting.document import Block, Document, Picture, Prose, Quotes, Section, Table
 from stages.reporting.experiment.figures import FEW_CLASSES
 from stages.reporting.experiment.outputs import Numbers, Outputs
 from stages.reporting.methods import chosen_by, classifier, curves_note, headline, training
-from stages.reporting.numbers import count, decimal, level, percent, points, share
+from stages.reporting.numbers import count, counted, decimal, level, listed, percent, points, share
 from stages.reporting.params import ReportView
 from stages.reporting.words import SYNTHETIC, mistake_in_words
 from stages.scoring.mistakes import Mistake
@@ -59,6 +60,7 @@ def experiment_document(
                 (Prose(_overlap_result(outputs)), _overlap(outputs), Prose(OVERLAP_NOTE, "note")),
             ),
             Section("Cleaning", (_cleaning(outputs.pool),)),
+            Section("Texts that were cut", _cut(outputs.lengths)),
             Section("Curves", _curves(params, outputs)),
             Section("Confusion matrix", (_confusion(confusion),)),
             Section("The surest mistakes", _mistakes(mistakes, num_wrong=int(confusion.sum() - np.trace(confusion)))),
@@ -163,6 +165,40 @@ def _overlap(outputs: Outputs) -> Table:
 def _cleaning(pool: Numbers) -> Table:
     """What happened to the rows on their way into the pool."""
     return Table(("", "rows"), tuple((label, count(pool[name])) for name, label in CLEANING.items()))
+
+
+def _cut(lengths: Mapping[str, TextLengths]) -> tuple[Block, ...]:
+    """What of the texts was not read, split by split, and how long they are; one sentence where all was."""
+    train = lengths["train"]
+    if not any(told.rows_cut for told in lengths.values()):
+        longest = max((told.tokens[-1] for told in lengths.values() if told.tokens), default=0)
+        of = f": the longest has {counted(longest, 'token')} of {count(train.most_read)}" if longest else ""
+        return (Prose(f"None: every text was read to its end{of}."),)
+    rows = tuple(
+        (
+            name,
+            count(lengths[split].num_rows),
+            share(lengths[split].rows_cut, lengths[split].num_rows),
+            count(lengths[split].tokens_cut),
+            count(lengths[split].tokens[-1]),
+        )
+        for split, name in {"train": "training", **SPLITS}.items()
+    )
+    note = f"Nothing behind token {count(train.most_read)} of a text was read. If it should count, {way_out(train)}."
+    return (
+        Table(("", "rows", "rows cut", "tokens lost", "longest text"), rows),
+        Picture("lengths", _lengths_description(lengths)),
+        Prose(note, "note"),
+    )
+
+
+def _lengths_description(lengths: Mapping[str, TextLengths]) -> str:
+    """The histogram in one sentence."""
+    told = [
+        f"{percent(lengths[split].rows_cut / lengths[split].num_rows)} of the {name} texts"
+        for split, name in {"train": "training", "test": "test"}.items()
+    ]
+    return f"Lengths of the texts: {listed(told)} are longer than {count(lengths['train'].most_read)} tokens."
 
 
 def _curves(params: ReportView, outputs: Outputs) -> tuple[Block, ...]:

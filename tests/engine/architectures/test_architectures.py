@@ -16,21 +16,26 @@ from stages.engine.architectures import architecture_of
 from stages.engine.architectures.architecture import ROLES
 from stages.engine.architectures.mpnet import bucket
 from stages.engine.models.base_model import find_base_model
+from stages.engine.models.encoder import tokens_of
 from stages.engine.packed.dropout import DropoutMasks
 from stages.engine.packed.packed_encoder import PackedEncoder, position_ids
 from stages.engine.packed.packing import pack
 from stages.engine.params import Reading
 from stages.engine.plain import PlainForward
 from stages.engine.tokens import TokenRows
+from stages.foundation.split import Split
+from tests import tiny_models
 from tests.engine.conftest import (
     CPU,
     MEAN,
+    PARAMS,
     STILL_LORA,
     TRANSFORMERS,
     Recorder,
     assert_near,
     build,
     opinions,
+    pairs,
     stir,
     texts_of,
     train,
@@ -136,6 +141,38 @@ def test_any_number_of_heads_gives_the_same(name, heads, still):
     assert_same(made(base, ["query", "value"]), batch_of([3, 20, 7]))
 
 
+WORDS = st.lists(st.sampled_from(tiny_models.WORDS), max_size=40).map(" ".join)
+
+
+@pytest.mark.parametrize("adapted", [["query", "value"], None], ids=str)
+@pytest.mark.parametrize("reading", [TRANSFORMERS, MEAN], ids=str)
+@given(texts=st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=6))
+@example(texts=[("good film", "the plot is very bad ."), ("", "fine"), ("a film", ""), ("", ""), ("very " * 60, "not")])
+@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_pairs_give_the_logits_and_gradients_of_transformers_and_peft(base, adapted, reading, texts):
+    first, second = (list(part) for part in zip(*texts, strict=True))
+    classifier = made(base, adapted, reading)
+    split = Split(row_ids=None, sentences=first, second=second, labels=None, label_names=())
+
+    read = tokens_of(split, classifier.transformer, classifier.tokenizer, 16)
+
+    assert_same(classifier, pack(read, np.argsort(read.lengths)))
+
+
+@pytest.mark.parametrize("name", ["bert", "electra"])
+def test_the_segments_of_a_pair_change_its_logits_and_the_table_of_segments_learns_from_them(name, still):
+    classifier = made(still(name), None)
+    read = tokens_of(pairs(8), classifier.transformer, classifier.tokenizer, 128)
+    told, untold = (pack(rows, np.arange(8)) for rows in (read, replace(read, types=None)))
+
+    logits, gradients = outcome(classifier, PackedEncoder(classifier.transformer, torch.float32, TRANSFORMERS), told)
+    others, _ = outcome(classifier, PackedEncoder(classifier.transformer, torch.float32, TRANSFORMERS), untold)
+
+    assert (logits - others).abs().max() > 0.01
+    (table,) = (gradient for name, gradient in gradients.items() if "token_type" in name)
+    assert table.abs().sum(dim=1).min() > 1e-6
+
+
 def test_predictions_with_merged_adapters_are_those_of_the_plain_path(base):
     classifier = made(base, ["all-linear"])
     batch = batch_of([3, 20, 7, 40])
@@ -216,14 +253,15 @@ def test_each_dropout_is_at_as_many_places_as_in_transformers_and_peft(name, key
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("rows", [opinions, pairs])
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("name", TINY)
-def test_a_saved_model_gives_the_same_logits_in_plain_peft_and_transformers(name, method, still, tmp_path):
+def test_a_saved_model_gives_the_same_logits_in_plain_peft_and_transformers(name, method, rows, still, tmp_path):
     adapted = ["query", "value"] if name in PACKED else ["query_proj", "value_proj"]
     classifier = made(still(name), adapted if method == "lora" else None)
-    train(classifier, epochs=1)
+    train(classifier, rows(64), rows(20, seed=1), epochs=1)
     classifier.save(tmp_path)
-    texts = opinions(12, seed=3)
+    texts = rows(12, seed=3)
 
     loaded = AutoModelForSequenceClassification.from_pretrained(
         tmp_path if method == "full" else still(name).folder, num_labels=2
@@ -231,7 +269,7 @@ def test_a_saved_model_gives_the_same_logits_in_plain_peft_and_transformers(name
     if method == "lora":
         loaded = PeftModel.from_pretrained(loaded, tmp_path)
     encoded = AutoTokenizer.from_pretrained(tmp_path)(
-        list(texts.sentences), padding=True, return_tensors="pt", return_token_type_ids=False
+        texts.sentences, texts.second, padding=True, truncation=True, max_length=PARAMS.max_tokens, return_tensors="pt"
     )
     with torch.no_grad():
         logits = loaded.eval()(**encoded).logits

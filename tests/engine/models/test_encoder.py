@@ -25,16 +25,20 @@ from stages.engine.models.encoder import (
     full_disk_as_os_error,
     load_encoder,
     load_tokenizer,
+    most_readable,
     record_base,
     reload_base,
+    tells_segments,
 )
 from stages.foundation.errors import StudyError
 from tests.engine.conftest import made_record
 from tests.tiny_models import (
+    TINY,
     save_tiny_bert,
     save_tiny_distilbert,
     save_tiny_modernbert,
     save_tiny_roberta,
+    save_tiny_xlnet,
 )
 
 NAMES = ("bad", "good")
@@ -81,6 +85,42 @@ def test_the_longest_text_fills_every_position_and_one_more_token_is_refused(tmp
 
     with pytest.raises(StudyError, match=rf"max_tokens is {positions + 1}, but model .* at most {positions} tokens"):
         fresh_encoder(base, NAMES, max_tokens=positions + 1, seed=0)
+
+
+def test_a_model_that_reads_texts_of_any_length_takes_any(tmp_path):
+    """XLNet's configuration calls that -1 positions, and its tokenizer has no limit either."""
+    base = found(save_tiny_xlnet(tmp_path))
+    made = fresh_encoder(base, NAMES, max_tokens=4096, seed=0)
+
+    assert made.model.config.max_position_embeddings == -1
+    assert made.tokenizer.model_max_length > 10**9
+    assert most_readable(made.model) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("bert", True),
+        ("electra", True),
+        ("deberta-v2", False),  # has no table of segments, which its tokenizer tells all the same
+        ("roberta", False),
+        ("mpnet", False),
+        ("distilbert", False),
+        ("modernbert", False),
+    ],
+)
+def test_segments_are_told_where_transformers_would(tmp_path, name, told):
+    base = found(TINY[name](tmp_path))
+    model, _ = load_encoder(base, NAMES)
+
+    assert tells_segments(model, load_tokenizer(base.folder, name)) == told
+
+
+def test_a_table_of_one_segment_tells_none_whatever_the_tokenizer_says(tmp_path):
+    base = found(save_tiny_bert(tmp_path, type_vocab_size=1))
+    model, _ = load_encoder(base, NAMES)
+
+    assert not tells_segments(model, load_tokenizer(base.folder, "one"))
 
 
 def test_a_tokenizer_without_padding_is_refused(tiny_base, tmp_path):

@@ -14,7 +14,7 @@ from stages.engine.packed.packed_encoder import PackedEncoder, _Positions
 from stages.engine.packed.packing import pack
 from stages.engine.packed.projection import Projection
 from stages.engine.params import Reading
-from stages.engine.plain import PlainForward, _pad
+from stages.engine.plain import PlainForward, padded
 from stages.engine.tokens import TokenRows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -126,9 +126,9 @@ def test_without_an_adapter_everything_learns_the_embeddings_too():
 def test_each_layer_gives_the_hidden_states_of_transformers(targets):
     model, batch = tiny_bert(targets).eval(), batch_of(MIXED)
     packed = PackedEncoder(model, torch.float32, TRANSFORMERS)
-    input_ids, attention_mask = _pad(batch, 0)
-    states = model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True).hidden_states
-    expected = [state[attention_mask.bool()] for state in states]
+    inputs = padded(batch, 0)
+    states = model(**inputs, output_hidden_states=True).hidden_states
+    expected = [state[inputs["attention_mask"].bool()] for state in states]
 
     hidden = packed._embed(batch, None)
     torch.testing.assert_close(hidden, expected[0], **FP32)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -33,6 +35,13 @@ def test_texts_come_in_the_order_asked_for():
 
     assert batch.input_ids.tolist() == [4, 5, 6, 7]
     assert batch.cu_seqlens.tolist() == [0, 1, 4]
+
+
+def test_the_segments_of_pairs_come_with_their_tokens():
+    rows = replace(rows_of([[5, 6, 7], [8, 9], [4]]), types=np.array([0, 0, 1, 0, 1, 0], dtype=np.int8))
+
+    assert pack(rows, np.array([1, 2, 0])).type_ids.tolist() == [0, 1, 0, 0, 0, 1]
+    assert pack(rows_of([[5, 6, 7], [8, 9]]), np.arange(2)).type_ids is None
 
 
 def test_texts_of_like_length_make_a_group():

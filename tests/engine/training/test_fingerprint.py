@@ -43,6 +43,11 @@ def cut_elsewhere():
     return [(TokenRows(texts.ids, np.array([0, 5]), np.array([5, 4])), labels), validation]
 
 
+def as_pairs():
+    """The same tokens, the last of each row being of a second text."""
+    return [(replace(texts, types=(texts.ids == texts.ids[-1]).astype(np.int8)), y) for texts, y in GIVEN["rows"]]
+
+
 def other_labels():
     (texts, labels), validation = GIVEN["rows"]
     return [(texts, labels[::-1]), validation]
@@ -59,6 +64,7 @@ OTHERS = {
     "budget": {"params": replace(PARAMS, max_steps=7)},
     "tokens": {"rows": other_tokens()},
     "where a text ends": {"rows": cut_elsewhere()},
+    "segments": {"rows": as_pairs()},
     "labels": {"rows": other_labels()},
     "validation rows": {"rows": [GIVEN["rows"][0], GIVEN["rows"][0]]},
     "split that is validation": {"rows": GIVEN["rows"][::-1]},

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.reporting.experiment.figures import draw_accuracy, draw_confusion, draw_loss
+from stages.reporting.experiment.figures import draw_accuracy, draw_confusion, draw_lengths, draw_loss
 from stages.reporting.style import save_figure, svg_drawing
-from tests.reporting.finished_experiment import history
+from tests.reporting.finished_experiment import history, make_lengths
 
+LENGTHS = {"train": make_lengths([9, 30, 128, 129, 140]), "test": make_lengths([15, 16, 17, 600])}
 COUNTS = np.array([[421, 77], [99, 403]])
 FIGURES = {
     "loss": lambda: draw_loss(history(), 2),
     "accuracy": lambda: draw_accuracy(history(), 2),
     "confusion": lambda: draw_confusion(COUNTS, ("negative", "positive")),
+    "lengths": lambda: draw_lengths(LENGTHS),
 }
 
 
@@ -112,3 +114,29 @@ def test_names_of_classes_are_text_and_nothing_else():
     svg = svg_drawing(draw_confusion(COUNTS, ("$5 to $10", "<b>bold</b>"))).content
     assert "$5 to $10" in svg
     assert "<b>" not in svg
+
+
+def bars(figure):
+    """Shares of the training and of the test texts, and the edges that they share."""
+    train, test = (patch.get_data() for patch in figure.axes[0].patches)
+    np.testing.assert_array_equal(train.edges, test.edges)
+    return train.values, test.values, train.edges
+
+
+def test_each_text_is_counted_in_one_bar_and_an_edge_parts_what_is_read_from_what_is_cut():
+    train, test, edges = bars(draw_lengths(LENGTHS))
+
+    assert 128 in edges
+    assert train.sum() == pytest.approx(1)
+    assert test.sum() == pytest.approx(1)
+    assert train[edges[1:] > 128].sum() == pytest.approx(2 / 5)
+    assert (test[0], test[1], test[-1]) == (0.5, 0.25, 0.25)
+
+
+def test_a_text_far_longer_than_the_others_takes_the_last_bar_and_not_the_whole_axis():
+    figure = draw_lengths(LENGTHS | {"test": make_lengths([15, 50_000])})
+    _, test, edges = bars(figure)
+
+    assert (edges[-1], test[-1]) == (512, 0.5)
+    assert figure.axes[0].get_xlabel() == "tokens; longer texts are in the last bar, from 496"
+    assert draw_lengths(LENGTHS | {"test": make_lengths([15, 512])}).axes[0].get_xlabel() == "tokens"

@@ -1,12 +1,13 @@
 import pytest
 
+from stages.engine.lengths import READ_WHOLE
 from stages.foundation.params import read_params
 from stages.reporting.document import Document, Picture, Prose
 from stages.reporting.experiment.outputs import read_outputs
 from stages.reporting.experiment.page import experiment_document
 from stages.reporting.params import ReportView
 from stages.scoring.classification import confusion_counts
-from tests.reporting.finished_experiment import make_test_split, write_experiment
+from tests.reporting.finished_experiment import make_lengths, make_test_split, write_experiment
 
 HEADINGS = [
     "",
@@ -14,6 +15,7 @@ HEADINGS = [
     "What was run",
     "Do the splits overlap?",
     "Cleaning",
+    "Texts that were cut",
     "Curves",
     "Confusion matrix",
     "The surest mistakes",
@@ -66,6 +68,38 @@ def test_one_epoch_is_described_by_its_value_alone():
 def test_a_matrix_of_many_classes_keeps_its_size(num_classes, wide):
     split = make_test_split(tuple(f"class {index}" for index in range(num_classes)))
     assert pictures(document(split=split))["confusion"].wide == wide
+
+
+def blocks_of(page: Document, heading: str):
+    return next(section.blocks for section in page.sections if section.heading == heading)
+
+
+def plain(text: str) -> str:
+    return text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def test_of_texts_that_were_all_read_one_sentence_is_enough():
+    whole = "None: every text was read to its end: the longest has 128 tokens of 128."
+    assert blocks_of(document(), "Texts that were cut") == (Prose(whole),)
+
+    unmeasured = document(lengths=dict.fromkeys(("train", "val", "test"), READ_WHOLE))
+    assert blocks_of(unmeasured, "Texts that were cut") == (Prose("None: every text was read to its end."),)
+
+
+def test_texts_that_were_cut_are_counted_and_drawn_and_the_way_out_is_named():
+    lengths = {"train": [9, 9, 200, 129], "val": [10, 20], "test": [300, 12]}
+    page = document(lengths={split: make_lengths(tokens) for split, tokens in lengths.items()})
+    table, picture, note = blocks_of(page, "Texts that were cut")
+
+    assert [tuple(map(plain, row)) for row in table.rows] == [
+        ("training", "4", "2 (50.0 %)", "73", "200"),
+        ("validation", "2", "0", "0", "20"),
+        ("test", "2", "1 (50.0 %)", "172", "300"),
+    ]
+    assert plain(picture.description) == (
+        "Lengths of the texts: 50.0 % of the training texts and 50.0 % of the test texts are longer than 128 tokens."
+    )
+    assert note.text.endswith("raise train.max_tokens: the model reads up to 512.")
 
 
 def test_mistakes_that_are_not_to_be_listed_are_counted_all_the_same():
