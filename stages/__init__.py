@@ -2,6 +2,7 @@
 
 A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one:
 
+    check      is what an experiment asks for there?
     prepare    source -> clean training pool, validation, test; how much they leak
     subsample  training pool -> a subset, nested in every larger one of the same seed
     train      one subset, one seed, one method -> one model

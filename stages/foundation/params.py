@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError, StudyError, check_param
 from stages.foundation.files import read_yaml
-from stages.foundation.schema import build
+from stages.foundation.schema import UnquotedTextError, as_yaml, build
 
 View = TypeVar("View")
 
@@ -39,8 +39,18 @@ def read_params(stage: str, view: type[View]) -> View:
 
     try:
         return cast(View, build(view, visible, paths.PARAMS, missing=missing))
+    except UnquotedTextError as fault:
+        raise ParamsError(f"{fault}{_quoted_for_dvc(fault)}") from None
     except StudyError as fault:
         raise ParamsError(str(fault)) from None
+
+
+def _quoted_for_dvc(fault: UnquotedTextError) -> str:
+    """How `dvc exp run` is given text, in marks of its own within the shell's; it names no item of a list."""
+    if "[" in fault.key:
+        return ""
+    text = "..." if isinstance(fault.value, float) else as_yaml(fault.value)  # 1e3 came as 1000.0
+    return f" (to `dvc exp run`: -S \"{fault.key}='{text}'\")"
 
 
 def declared_keys() -> dict[str, list[str]]:

@@ -21,14 +21,15 @@ from pathlib import Path
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
-from stages.foundation.log import say
+from stages.foundation.log import duration, say
 from stages.foundation.params import STUDY, read_params
+from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
 from stages.study.identity import leaves, pins_weights
-from stages.study.plan import duration, forecast, say_plan
+from stages.study.plan import forecast, say_plan
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
 from stages.study.resolve import resolved
@@ -114,8 +115,11 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
     dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
-    if not dataset or not model:
-        raise StudyError("params.yaml must name dataset and model")
+    for key, value in (("dataset", dataset), ("model", model)):
+        if not isinstance(value, str) or not value:
+            raise StudyError(
+                f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
+            )
     return study, dataset, model
 
 
