@@ -86,10 +86,10 @@ def _names(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
 
-def _git(root: Path, *words: str) -> str:
-    """What Git says; nothing where it cannot be asked."""
+def _git(root: Path, *words: str) -> str | None:
+    """What Git says; None where it cannot be asked."""
     try:
         done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
