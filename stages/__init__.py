@@ -2,6 +2,7 @@
 
 A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one:
 
+    check      is what an experiment asks for there?
     prepare    source -> clean training pool, validation, test; how much they leak
     subsample  training pool -> a subset, nested in every larger one of the same seed
     train      one subset, one seed, one method -> one model
@@ -20,3 +21,23 @@ The folders are rooms with one job each; imports run downwards only:
     hub        pinned snapshots of the Hugging Face Hub      (huggingface_hub)
     foundation params, paths, files, errors, versions        (numpy, pandas, ruamel.yaml)
 """
+
+import sys
+from types import TracebackType
+
+if sys.version_info < (3, 11):  # noqa: UP036 - older ones come here all the same
+    sys.exit(f"Python 3.11 or later is needed, and this is {sys.version.split()[0]}: make .venv with a newer one")
+
+
+def _tell_missing_package(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """One line for a package that this Python lacks; anything else as usual."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package in ("", __name__):
+        sys.__excepthook__(kind, error, trace)
+        return
+    sys.stderr.write(
+        f"{sys.executable} has no package {package}: `. .venv/bin/activate`, then `pip install -r requirements.txt`\n"
+    )
+
+
+sys.excepthook = _tell_missing_package

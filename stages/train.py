@@ -4,13 +4,14 @@ Reads   data/subset/train.parquet, data/prepared/validation.parquet
 Writes  data/model/, data/history.csv, data/cost.json, data/provenance.json: cached outs only, so that any clone can
         restore them; evaluate publishes what Git keeps
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
+        metrics/live/: while it runs, where it is, for `dvc exp show`
 """
 
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
 from stages.engine.training.history import choice_of_epoch, write_cost, write_history
 from stages.foundation import paths
-from stages.foundation.log import say
+from stages.foundation.log import followed, say
 from stages.foundation.params import read_params
 from stages.foundation.split import read_split
 from stages.foundation.stage import require_free_space, run_stage
@@ -29,7 +30,8 @@ def main() -> None:
     classifier = build(params, subset.label_names)
     say(f"{params.method}, {len(subset):,} rows")
     kept = paths.in_repository(paths.CHECKPOINTS)
-    result = classifier.fit(subset, validation, params.train, seed=params.seed, checkpoints=kept)
+    with followed(paths.LIVE):
+        result = classifier.fit(subset, validation, params.train, seed=params.seed, checkpoints=kept)
     record = classifier.record
     say(f"{record.trainable_parameters:,} of {record.total_parameters:,} parameters trained, engine {record.engine}")
     say(f"{result.samples_per_second:.0f} samples/s{choice_of_epoch(result.history)}")

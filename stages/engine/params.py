@@ -19,7 +19,7 @@ class BaseModelParams:
     pin: str  # SHA-256 of the weights for packages, commit for the Hub, empty for a folder
 
     def __post_init__(self) -> None:
-        check_param(self.location, "a location under train.base_models is empty")
+        check_param(self.location, "a location under train.base_models is empty; name a package, a Hub id or a folder")
         pinned = self.source != "package_parts" or re.fullmatch("[0-9a-f]{64}", self.pin)
         check_param(pinned, f"{self.location} under train.base_models needs a pin, the SHA-256 of its weights")
 

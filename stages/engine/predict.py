@@ -10,6 +10,7 @@ from torch import Tensor
 from stages.engine.forward import Forward
 from stages.engine.packed.packing import PackedBatch, pack
 from stages.engine.tokens import TokenRows, sorted_batches
+from stages.foundation.log import Progress
 
 BATCH_TOKENS = 16_384  # rows times the longest text of a forward pass; changes speed and memory, not scores
 
@@ -20,20 +21,25 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """(N, C) float32 logits, in the order of the texts, dropout off."""
     merged = forward.merged()
-    return _per_text(texts, batch_tokens, device, lambda batch: merged.logits(batch, None))
+    return _per_text("predicting", texts, batch_tokens, device, lambda batch: merged.logits(batch, None))
 
 
 @torch.inference_mode()
 def text_states(forward: Forward, texts: TokenRows, *, batch_tokens: int, device: torch.device) -> NDArray[np.float32]:
     """(N, W) float32 state of each text that the head reads, in the order of the texts, dropout off."""
-    return _per_text(texts, batch_tokens, device, forward.merged().states)
+    return _per_text("computing states", texts, batch_tokens, device, forward.merged().states)
 
 
 def _per_text(
-    texts: TokenRows, batch_tokens: int, device: torch.device, compute: Callable[[PackedBatch], Tensor]
+    what: str, texts: TokenRows, batch_tokens: int, device: torch.device, compute: Callable[[PackedBatch], Tensor]
 ) -> NDArray[np.float32]:
     batches = sorted_batches(texts.lengths, batch_tokens)
-    rows = torch.cat([compute(pack(texts, batch).to(device)) for batch in batches])
+    computed = []
+    with Progress(what, len(batches), unit="batches") as progress:
+        for batch in batches:
+            computed.append(compute(pack(texts, batch).to(device)))
+            progress.show(len(computed))
+    rows = torch.cat(computed)
     values = np.empty(rows.shape, dtype=np.float32)
     values[np.concatenate(batches)] = rows.cpu().numpy()  # the one wait for the device (sync)
     return values

@@ -4,6 +4,8 @@ StudyError      the input asks for something this study cannot do
 └── ParamsError     ... and the fault lies in params.yaml
 """
 
+import errno
+
 
 class StudyError(ValueError):
     """The input is at fault; the message is one line that says what to do."""
@@ -11,6 +13,15 @@ class StudyError(ValueError):
 
 class ParamsError(StudyError):
     """params.yaml asks for something this study cannot do."""
+
+
+def one_line(error: Exception) -> str:
+    """What a program says of an error that a person can mend, before it ends with 1."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; make room and give the same command again, what is finished is kept"
+    if isinstance(error, PermissionError):
+        return f"you have no right to {error.filename}; change that (`chmod`), or work in a clone of your own"
+    return " ".join(str(error).split())
 
 
 def check(condition: object, complaint: str) -> None:

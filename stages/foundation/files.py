@@ -23,7 +23,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudyError(f"{path} is missing") from None
+        raise StudyError(
+            f"{path} is missing in {Path.cwd()}; give the command in the repository's own folder"
+        ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise StudyError(f"{path} is not valid YAML: {reason}") from None
@@ -43,7 +45,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise StudyError(f"{path} is missing; run `dvc repro`") from None
     except json.JSONDecodeError as error:
-        raise StudyError(f"{path} is not valid JSON: {error}") from None
+        raise StudyError(f"{path} is not valid JSON, remove it and run `dvc repro`: {error}") from None
 
 
 def write_json(path: Path, content: Mapping[str, Any] | list[Any]) -> None:

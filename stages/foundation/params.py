@@ -1,12 +1,13 @@
 """params.yaml, read strictly: every choice stands there once, and nothing else does."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError, StudyError, check_param
 from stages.foundation.files import read_yaml
-from stages.foundation.schema import build
+from stages.foundation.schema import UnquotedTextError, as_yaml, build
 
 View = TypeVar("View")
 
@@ -29,18 +30,37 @@ def read_params(stage: str, view: type[View]) -> View:
     declared = declared_keys()
     for key, value in _leaves(tree):
         known = any(_covers(prefix, key) for keys in declared.values() for prefix in keys)
-        check_param(known, f"unknown key {key} ({value!r}): no stage in dvc.yaml declares it")
+        check_param(
+            known, f"unknown key {key} ({value!r}): no stage in dvc.yaml declares it; {_instead(key, declared)}"
+        )
     visible = _keep(tree, declared[stage])
     there = {key for key, _ in _branches(tree)}
 
     def missing(key: str) -> str:
         undeclared = f"stage {stage} reads {key}, which dvc.yaml does not declare for it"
-        return undeclared if key in there else f"missing key {key}"
+        return undeclared if key in there else f"missing key {key}; `git diff HEAD -- {paths.PARAMS}` shows what it was"
 
     try:
         return cast(View, build(view, visible, paths.PARAMS, missing=missing))
+    except UnquotedTextError as fault:
+        raise ParamsError(f"{fault}{_quoted_for_dvc(fault)}") from None
     except StudyError as fault:
         raise ParamsError(str(fault)) from None
+
+
+def _instead(key: str, declared: Mapping[str, list[str]]) -> str:
+    """What may have been meant by a key that nobody reads."""
+    known = {prefix for keys in declared.values() for prefix in keys}
+    alike = get_close_matches(key, sorted(known), n=1)
+    return f"is {alike[0]} meant?" if alike else "remove it"
+
+
+def _quoted_for_dvc(fault: UnquotedTextError) -> str:
+    """How `dvc exp run` is given text, in marks of its own within the shell's; it names no item of a list."""
+    if "[" in fault.key:
+        return ""
+    text = "..." if isinstance(fault.value, float) else as_yaml(fault.value)  # 1e3 came as 1000.0
+    return f" (to `dvc exp run`: -S \"{fault.key}='{text}'\")"
 
 
 def declared_keys() -> dict[str, list[str]]:

@@ -9,7 +9,9 @@ PIPELINE = Path("dvc.yaml")
 SOURCES = Path("data/sources")
 CHECKPOINTS = Path(".checkpoints")  # ignored by Git and DVC
 BASE_MODELS = Path(".base_models")  # likewise
+LIVE = Path("metrics/live/training.json")  # of the training that runs; ignored by Git, and in no output
 
+CHECKED = Path("data/checked.json")  # ignored by Git
 POOL = Path("data/prepared/pool.parquet")
 VALIDATION = Path("data/prepared/validation.parquet")
 TEST = Path("data/prepared/test.parquet")

@@ -28,6 +28,14 @@ NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 Missing = Callable[[str], str]  # what to say of a missing key, given its dotted path
 
 
+class UnquotedTextError(StudyError):
+    """Text is wanted, and YAML reads what stands there as something else: 2024, 1e3, true, null, 2024-01-01."""
+
+    def __init__(self, complaint: str, key: str, value: object) -> None:
+        super().__init__(complaint)
+        self.key, self.value = key, value
+
+
 def build(schema: Any, tree: Mapping[str, Any], file: object, *, missing: Missing = "missing key {}".format) -> Any:
     """Build the object that a file describes.
 
@@ -47,6 +55,8 @@ def build(schema: Any, tree: Mapping[str, Any], file: object, *, missing: Missin
         return _convert(tree, schema, "", missing)
     except ParamsError:  # names its file already
         raise
+    except UnquotedTextError as fault:
+        raise UnquotedTextError(f"{file}: {fault}", fault.key, fault.value) from None
     except StudyError as fault:
         raise StudyError(" ".join(f"{file}: {fault}".splitlines())) from None
 
@@ -126,9 +136,19 @@ def _scalar(value: Any, hints: tuple[Any, ...], key: str) -> Any:
         fitting = _fit(value, hint)
         if fitting is not None:
             return fitting
-    wanted = "a finite number" if not _is_finite(value) else " or ".join(NAMES[hint] for hint in hints)
-    advice = "; put it into quotation marks" if str in hints and not isinstance(value, list | dict | NoneType) else ""
-    raise StudyError(f"{key} must be {wanted}, got {value!r}{advice}")
+    wanted = " or ".join(NAMES[hint] for hint in hints)
+    if str in hints and not isinstance(value, list | dict):
+        condition = "if that is its name, " if value is None else ""
+        advice = f"{condition}put it into quotation marks"
+        raise UnquotedTextError(f"{key} must be {wanted}, got {as_yaml(value)}; {advice}", key, value)
+    raise StudyError(f"{key} must be {wanted if _is_finite(value) else 'a finite number'}, got {value!r}")
+
+
+def as_yaml(value: Any) -> str:
+    """A scalar as YAML writes it: `null`, `true`, `2024-01-01`."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fit(value: Any, hint: Any) -> Any:

@@ -1,6 +1,5 @@
 """Run a page as a program."""
 
-import errno
 import hashlib
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.foundation import paths
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import StudyError, one_line
 from stages.foundation.files import read_yaml
 from stages.foundation.locks import alone, end_with_parent
 from stages.foundation.params import value_at
@@ -34,6 +33,7 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         name: The stage's name in dvc.yaml.
         main: Loads, does, saves.
     """
+    _answer_arguments(name)
     try:
         with _stoppable(), alone(paths.CHECKPOINTS / f"{name}.lock", "the same stage"):
             if STARTED_BY_DVC in os.environ:
@@ -42,9 +42,21 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
     except (StudyError, OSError) as error:
         if os.environ.get(TRACEBACK):
             raise
-        sys.exit(f"{name}: {_one_line(error)}")
+        sys.exit(f"{name}: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted, nothing was recorded")
+
+
+def _answer_arguments(name: str) -> None:
+    """A stage takes no arguments: what is asked for stands in params.yaml."""
+    program = sys.modules["__main__"]
+    if getattr(program.__spec__, "name", "") != f"stages.{name}" or not sys.argv[1:]:
+        return
+    usage = f"usage: python -m stages.{name}    (DVC does so: `dvc repro {name}`; its choices stand in {paths.PARAMS})"
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(f"{usage}\n\n{program.__doc__}")
+        sys.exit()
+    sys.exit(f"{name}: takes no arguments, got {' '.join(sys.argv[1:])}; {usage}")
 
 
 def _run_guarded(name: str, main: Callable[[], None]) -> None:
@@ -79,12 +91,6 @@ def require_free_space(mebibytes: int) -> None:
     free = shutil.disk_usage(Path.cwd()).free // 2**20
     if free < mebibytes:
         raise StudyError(f"only {free} MiB are free on the disk, {mebibytes} MiB are needed; make room first")
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the disk is full; make room and run the same command again, finished stages are kept"
-    return " ".join(str(error).split())
 
 
 def _inputs_digest(name: str) -> str:

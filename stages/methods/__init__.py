@@ -87,7 +87,9 @@ def load(folder: Path, device: Device) -> Classifier:
     """
     name = read_record(folder).method
     if name not in METHODS:
-        raise StudyError(f"{folder} holds a model of the method {name}, which is not known here; train again")
+        raise StudyError(
+            f"{folder} holds a model of the method {name}, which is none of {', '.join(METHODS)}; train again"
+        )
     return METHODS[name].load(folder, device)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from stages.engine.device import choose_device
 from stages.engine.precision import choose_precision
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import StudyError, one_line
 from stages.foundation.params import read_params
 from stages.methods import TrainView, build
 
@@ -51,4 +51,4 @@ if __name__ == "__main__":
     try:
         main()
     except (StudyError, OSError) as error:
-        sys.exit(f"train: {' '.join(str(error).split())}")
+        sys.exit(f"train: {one_line(error)}")

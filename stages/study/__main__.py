@@ -17,18 +17,20 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from stages.foundation import paths
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import StudyError, one_line
 from stages.foundation.files import read_yaml
-from stages.foundation.log import say
+from stages.foundation.log import duration, say
 from stages.foundation.params import STUDY, read_params
+from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
 from stages.study.identity import leaves, pins_weights
-from stages.study.plan import duration, forecast, say_plan
+from stages.study.plan import forecast, say_plan
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
 from stages.study.resolve import resolved
@@ -42,13 +44,13 @@ OPTIONS = (*GRID, "precisions")  # what stands in for the values of params.yaml
 
 
 def plan(asked: Namespace) -> None:
-    """Say what would be done."""
+    """Say what the grid still lacks, how long that takes and what it can show; runs nothing."""
     study, cells, computations = _grid(asked)
     say_plan(_collected(cells, computations), study, jobs=asked.jobs)
 
 
 def run(asked: Namespace) -> None:
-    """Make what is missing."""
+    """Make the missing cells, each a named DVC experiment on a copy; goes on where it was interrupted."""
     _, cells, computations = _grid(asked)
     require_committed(ROOT)
     coverage = _collected(cells, computations)
@@ -60,15 +62,19 @@ def run(asked: Namespace) -> None:
     failed = make_cells(ROOT, chosen, jobs=asked.jobs, seconds=ahead.seconds)
     if failed:
         names = ", ".join(made.cell.name for made in failed)
-        raise StudyError(f"{len(failed)} of {len(missing)} cells failed: {names}; run the same command again for these")
+        raise StudyError(
+            f"{len(failed)} of {len(missing)} cells failed: {names}; mend what the lines above say of them, then give "
+            "the same command again: it makes these alone"
+        )
     if lost := [cell.name for cell in _collected(cells, computations).missing] if missing else []:
         raise StudyError(
-            f"{', '.join(lost)} ended well, yet no experiment of this data, params and versions has its results"
+            f"{', '.join(lost)} ended well, yet no experiment of this data, params and versions has its results: "
+            "`python -m stages.study plan` says what differs"
         )
 
 
 def report(asked: Namespace) -> None:
-    """Write the answer page."""
+    """Gather the finished cells and write plots/study.html, plots/study.md and metrics/study/."""
     from stages.study.report import write_report  # drawing: a slow import that the other commands can do without
 
     if asked.recorded:
@@ -92,14 +98,14 @@ def report(asked: Namespace) -> None:
 
 
 def verify(asked: Namespace) -> None:
-    """Run some recorded cells again."""
+    """Run some recorded cells again, and say how far what comes out is from the record."""
     _, cells, computations = _grid(asked)
     require_committed(ROOT)
     verify_cells(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)), number=asked.cells, seed=asked.draw)
 
 
 def compare(asked: Namespace) -> None:
-    """Hold two experiments against each other, row by row."""
+    """Say which of two experiments is better on the same test rows, and how sure that is."""
     compare_experiments(ROOT, asked.first, asked.second)
 
 
@@ -114,8 +120,11 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
     dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
-    if not dataset or not model:
-        raise StudyError("params.yaml must name dataset and model")
+    for key, value in (("dataset", dataset), ("model", model)):
+        if not isinstance(value, str) or not value:
+            raise StudyError(
+                f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
+            )
     return study, dataset, model
 
 
@@ -139,6 +148,8 @@ def _numbers(text: str) -> list[int]:
         first, _, last = part.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
             raise ArgumentTypeError(f"{part!r} is no whole number and no range such as 42-46")
+        if int(last or first) < int(first):
+            raise ArgumentTypeError(f"{part!r} runs backwards; write {last}-{first}")
         numbers += range(int(first), int(last or first) + 1)
     return numbers
 
@@ -163,30 +174,36 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="plan | run | report | verify | compare")
     for command in (plan, run, report, verify):
-        entry = commands.add_parser(command.__name__, help=command.__doc__)
-        entry.set_defaults(command=command)
-        entry.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
-        entry.add_argument("--seeds", type=_numbers, help="e.g. 42-46")
-        entry.add_argument("--methods", type=_words(*METHODS), help="e.g. lora,full")
-        entry.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="other protocols beside the first")
-        entry.add_argument("--precisions", type=_words("bf16", "fp32"), help="formats that count, e.g. bf16,fp32")
-        entry.add_argument("--dataset", help="a folder in data/sources")
-        entry.add_argument("--model", help="as `model` in params.yaml")
+        entry = _entry(commands, command)
+        grid = entry.add_argument_group("grid", "instead of the values of params.yaml, section study")
+        grid.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
+        grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
+        grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
+        grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="other protocols beside the first")
+        grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
+        grid.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
+        grid.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
         if command is report:
-            entry.add_argument("--recorded", action="store_true", help="from metrics/study alone, whatever the code is")
-            entry.add_argument("--engine", choices=("packed", "plain"), help="as train.engine: whose cells are shown")
-            entry.add_argument("--device", choices=("cpu", "cuda", "mps"), help="as train.device, likewise")
+            entry.add_argument("--recorded", action="store_true", help="show all of metrics/study, without experiments")
+            entry.add_argument("--engine", choices=("packed", "plain"), help="whose cells are shown; else most cells'")
+            entry.add_argument("--device", choices=("cpu", "cuda", "mps"), help="likewise")
             entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
         elif command is verify:
-            entry.add_argument("--cells", type=_positive, default=3, help="how many")
-            entry.add_argument("--draw", type=int, default=1, help="seed of the choice")
+            entry.add_argument("--cells", type=_positive, default=3, help="how many are run again (3)")
+            entry.add_argument("--draw", type=int, default=1, help="seed that chooses them (1)")
         else:
-            entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time")
-    entry = commands.add_parser(compare.__name__, help=compare.__doc__)
-    entry.set_defaults(command=compare)
+            entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time (1)")
+    entry = _entry(commands, compare)
     entry.add_argument("first", help="name or commit of an experiment; HEAD: the one of this commit")
     entry.add_argument("second", help="likewise")
     return parser
+
+
+def _entry(commands: Any, command: Callable[[Namespace], None]) -> ArgumentParser:
+    """The parser of one command, whose docstring is its help."""
+    entry: ArgumentParser = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+    entry.set_defaults(command=command)
+    return entry
 
 
 def _end_as_by_a_terminal() -> None:
@@ -205,7 +222,7 @@ def main() -> None:
     try:
         asked.command(asked)
     except (StudyError, OSError) as error:
-        sys.exit(f"study: {' '.join(str(error).split())}")
+        sys.exit(f"study: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit("study: interrupted; finished cells are kept, run the same command again")
 

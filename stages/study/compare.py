@@ -25,7 +25,9 @@ def compare(root: Path, first: str, second: str) -> None:
     made = experiments(root)
     left, right = (_predictions(root, _named(made, name)) for name in (first, second))
     if not left[["row_id", "label"]].equals(right[["row_id", "label"]]):
-        raise StudyError(f"{first} and {second} were tested on different rows, so their rows cannot be paired")
+        raise StudyError(
+            f"{first} and {second} were tested on different rows, which cannot be paired; take two of one data set"
+        )
     counts = count_pairs(_hits(left), _hits(right))
     interval = tango_interval(counts, CONFIDENCE_LEVEL)
     for name, hits in ((first, _hits(left)), (second, _hits(right))):

@@ -50,7 +50,10 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
     metrics, identity = experiment.metrics, experiment.identity
     scores = metrics[paths.SCORES]
     if scores["train_rows"] != cell.samples:
-        raise StudyError(f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}")
+        raise StudyError(
+            f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}; "
+            "`dvc exp remove` it"
+        )
     measured = measure(outputs, experiment.params(), scores)
     numbers = {
         "data": identity.data,

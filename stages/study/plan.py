@@ -6,7 +6,7 @@ from math import inf
 from statistics import median
 from typing import Any
 
-from stages.foundation.log import say
+from stages.foundation.log import duration, say
 from stages.statistics.power import minimum_detectable_difference, rows_for_margin
 from stages.study.cells import Cell, StudyParams
 from stages.study.collect import Coverage
@@ -53,14 +53,6 @@ def _seconds(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> float:
     amount, unit = (cell.max_steps, "steps") if cell.max_steps else (cell.samples, "train_rows")
     seconds_each: float = median(numbers["train_seconds"] / max(1, numbers[unit]) for numbers in near)
     return SECONDS_BESIDE_TRAINING + seconds_each * amount
-
-
-def duration(seconds: float) -> str:
-    """For people: `8 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def say_plan(coverage: Coverage, study: StudyParams, *, jobs: int) -> None:

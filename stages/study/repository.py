@@ -117,5 +117,5 @@ def git(root: Path, *words: str) -> str:
     """
     done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StudyError(f"git {words[0]} failed: {' '.join(done.stderr.split())}")
+        raise StudyError(f"git {words[0]} failed, and a study needs a Git repository: {' '.join(done.stderr.split())}")
     return done.stdout

@@ -1,6 +1,7 @@
 """Make the missing cells, each as a named DVC experiment on a copy of the workspace."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,16 +17,18 @@ from threading import Lock
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.locks import end_with_parent
-from stages.foundation.log import say
+from stages.foundation.log import duration, say
+from stages.foundation.workspace import is_shallow
 from stages.methods import METHODS
 from stages.methods.method import Computation
 from stages.study.cells import Cell
-from stages.study.plan import duration
 from stages.study.repository import git
 
 LOGS = Path(".dvc/tmp/study")
 REPORTED = ("plots/study*", "metrics/study")  # what `report` writes
+STAGES = ("check", "prepare", "subsample", "train", "evaluate", "report")
 LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
+PLAIN, NO_TEXT = re.compile(r"[A-Za-z./][\w./@-]*"), ("true", "false", "null", "nan", "inf")
 ANEW = ("--force", "--set-param", "train.checkpoint_seconds=0")  # past DVC's cache and past a kept result
 PATIENCE = 8.0  # seconds for all to end after each signal; batch systems give some 30 in all before they kill
 # A terminal's first, so that DVC cleans up behind itself; then less kindly.
@@ -48,7 +51,7 @@ def require_committed(root: Path) -> None:
     What the report writes does not count, for no stage reads it; a new file of code does, for the copy has it not.
 
     Raises:
-        StudyError: If tracked files differ from the last commit, or code is not tracked.
+        StudyError: If tracked files differ from the last commit, code is not tracked, or the clone is shallow.
     """
     changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in REPORTED))
     new = git(root, "ls-files", "--others", "--exclude-standard", "--", "stages")
@@ -58,7 +61,15 @@ def require_committed(root: Path) -> None:
             "with `git checkout HEAD -- params.yaml dvc.lock && dvc checkout` and the like for other files"
         )
     if new:
-        raise StudyError(f"{new.splitlines()[0]} is code that Git does not track, so the copy would not have it")
+        raise StudyError(
+            f"{new.splitlines()[0]} is code that Git does not track, so the copy would not have it; `git add` and "
+            "commit it, or move it out of stages/"
+        )
+    if is_shallow(root):
+        raise StudyError(
+            "this repository is a shallow clone, in which DVC records no experiment: `git fetch --unshallow`, "
+            "then give the same command again"
+        )
 
 
 def make_cells(
@@ -122,8 +133,17 @@ def command(
         words.append("--force")
     settings = {} if METHODS[cell.method].computation else chosen.overrides()
     for key, value in (cell.overrides() | settings).items():
-        words += ["--set-param", f"{key}={value}"]
+        words += ["--set-param", f"{key}={_quoted(value)}"]
     return words
+
+
+def _quoted(value: object) -> str:
+    """A value as DVC is given it: in marks where it would take text for something else, such as `2024` or `null`."""
+    text = str(value)
+    if not isinstance(value, str) or (PLAIN.fullmatch(text) and text.lower() not in NO_TEXT):
+        return text
+    escaped = text.replace("'", r"\'")
+    return f"'{escaped}'"
 
 
 def run_once(root: Path, cell: Cell, chosen: Computation, *, prefix: str, threads: int) -> str:
@@ -176,7 +196,7 @@ def _make(root: Path, cell: Cell, chosen: Computation, processes: "Processes", e
 def _complaint(text: str, log: Path) -> str:
     """The stage's own line if it said one, else DVC's last, and where the rest stands."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    own = [line for line in lines if line.split(":")[0] in ("prepare", "subsample", "train", "evaluate", "report")]
+    own = [line for line in lines if line.split(":")[0] in STAGES]
     said = own or [line for line in lines if line.startswith("ERROR")] or lines[-1:]
     return f"{said[-1] if said else 'it said nothing'} (log: {log})"
 

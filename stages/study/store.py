@@ -113,7 +113,9 @@ class Results:
             StudyError: If the cell was tested on other rows.
         """
         if self.rows is not None and not self.rows.are(rows):
-            raise StudyError(f"{result.cell.name} was tested on other rows than the cells before it")
+            raise StudyError(
+                f"{result.cell.name} was tested on other rows than the cells before it; `dvc exp remove` it"
+            )
         return type(self)(rows=rows, by_key={**self.by_key, result.key: result})
 
 

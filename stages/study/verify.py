@@ -38,7 +38,10 @@ def verify(root: Path, coverage: Coverage, *, number: int, seed: int) -> None:
     recorded = coverage.found()
     rows = coverage.results.rows
     if not recorded or rows is None:
-        raise StudyError("no recorded cell of this grid has today's data, params and numerical versions")
+        raise StudyError(
+            "no recorded cell of this grid has today's data, params and numerical versions; "
+            "`python -m stages.study plan` says what differs"
+        )
     chosen = random.Random(seed).sample(sorted(recorded, key=lambda cell: cell.name), min(number, len(recorded)))
     say(f"{len(chosen)} of {len(recorded)} recorded cells, drawn with seed {seed}, run again:")
     found = []
@@ -60,7 +63,7 @@ def _deviation(root: Path, result: Result, rows: RowFacts) -> Deviation:
     finally:
         _remove(root, name)
     if not np.array_equal(frame["row_id"].to_numpy(np.int64), rows.row_ids):
-        raise StudyError(f"{name} was tested on other rows than the record: are these the data that it was made from?")
+        raise StudyError(f"{name} was tested on other rows than the record; take back the data that it was made from")
     logits = relative(frame.filter(like="logit_").to_numpy(np.float32))
     labels = frame["label"].to_numpy(np.int64)
     before, now = result.logits.argmax(axis=1), logits.argmax(axis=1)

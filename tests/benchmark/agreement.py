@@ -7,6 +7,7 @@ PEFT loads the saved adapter by itself, and Transformers computes in float32: wh
 
 import sys
 import warnings
+from argparse import ArgumentParser
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +69,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ArgumentParser("python -m tests.benchmark.agreement", description=__doc__.splitlines()[0]).parse_args()
     try:
         main()
     except StudyError as error:

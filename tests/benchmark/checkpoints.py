@@ -17,7 +17,7 @@ from unittest.mock import patch
 from stages.engine.training.checkpoint import LARGEST_SHARE, Checkpoints
 from stages.foundation.log import say
 from stages.foundation.params import read_params
-from stages.methods import TrainView, build
+from stages.methods import METHODS, TrainView, build
 from tests.benchmark.engine import silence
 from tests.engine.conftest import opinions
 
@@ -89,11 +89,16 @@ def line(cost: CheckpointCost, every: float) -> str:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measure, and tell."""
-    parser = argparse.ArgumentParser(description="what checkpoints cost")
-    parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--every", type=float, default=2.0, help="seconds between checkpoints while measuring")
-    parser.add_argument("--methods", default="lora,full,head")
+    parser = argparse.ArgumentParser(
+        "python -m tests.benchmark.checkpoints", description="Say which share of a training goes into checkpoints."
+    )
+    parser.add_argument("--rows", type=int, default=4000, help="training rows, synthetic (4000)")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between checkpoints while measuring (2)")
+    parser.add_argument("--methods", default="lora,full,head", help="which trainings (%(default)s)")
     asked = parser.parse_args(words)
+    known = [name for name, method in METHODS.items() if method.by_steps]
+    if unknown := [name for name in asked.methods.split(",") if name not in known]:
+        parser.error(f"{unknown[0]!r} is none of {', '.join(known)}, which keep checkpoints")
     view = read_params("train", TrainView)
     for method in asked.methods.split(","):
         cost = measure(replace(view, method=method), asked.rows, asked.every)

@@ -270,7 +270,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add(
         "--contestants", nargs="+", default=[PIPELINE, BASELINE], choices=TITLES, metavar="NAME", help=", ".join(TITLES)
     )
-    add("--seeds", type=int, nargs="+", default=[42, 43, 44, 45, 46])
+    add("--seeds", type=int, nargs="+", default=[42, 43, 44, 45, 46], help="one run of each contestant with each")
     add("--samples", type=int, help="labels, else as the model needs for its target")
     add("--epochs", type=int, help="passes over them, likewise")
     add("--scratch", type=Path, default=Path(".dvc/tmp/time_to_accuracy"), help="clone and finished runs")

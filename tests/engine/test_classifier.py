@@ -126,7 +126,7 @@ def rewritten(base, folder, change):
 def test_weights_of_something_else_are_refused(tiny_base, tmp_path):
     other = rewritten(tiny_base, tmp_path / "other", lambda _: {"unrelated": torch.zeros(1)})
 
-    with pytest.raises(StudyError, match="its weights lack embeddings, encoder; they would be random"):
+    with pytest.raises(StudyError, match="its weights lack embeddings, encoder, which would be random; fetch"):
         build(other, seed=0)
 
 

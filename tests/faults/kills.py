@@ -328,13 +328,22 @@ def table(outcomes: dict[str, Outcome]) -> str:
 
 def main() -> None:
     """Shoot, and tell."""
-    parser = argparse.ArgumentParser(description="kill, give the same command again, compare")
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(
+        "python -m tests.faults.kills",
+        description="Kill a command at random moments, give it again, and compare what comes out with an undisturbed "
+        "run. Works in a temporary folder.",
+    )
+    parser.add_argument("--kills", type=int, default=100, help="in all (100)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and signals (0)")
     parser.add_argument("--warm", action="store_true", help="start stages from a process that has torch imported")
-    parser.add_argument("--kinds", default=",".join(kind.name for kind in KINDS))
+    parser.add_argument(
+        "--kinds", default=",".join(kind.name for kind in KINDS), help="which commands; all: %(default)s"
+    )
     asked = parser.parse_args()
-    kinds = [kind for kind in KINDS if kind.name in asked.kinds.split(",")]
+    by_name = {kind.name: kind for kind in KINDS}
+    if unknown := [name for name in asked.kinds.split(",") if name not in by_name]:
+        parser.error(f"{unknown[0]!r} is none of the kinds {', '.join(by_name)}")
+    kinds = [by_name[name] for name in asked.kinds.split(",")]
     root = Path(tempfile.mkdtemp(prefix="kills-"))
     say(f"seed {asked.seed}, in {root}")
     outcomes = shoot_all(kinds, asked.kills, root, asked.seed, warm=asked.warm)

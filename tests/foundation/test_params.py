@@ -105,13 +105,16 @@ def test_a_rate_that_is_no_finite_number_is_refused_by_name(write, rate):
 def test_a_missing_key_is_named(write):
     write(train="{kind: a, names: [query], table: {one: 1}}")
 
-    assert complaint() == "params.yaml: missing key train.rate"
+    assert complaint() == "params.yaml: missing key train.rate; `git diff HEAD -- params.yaml` shows what it was"
 
 
 def test_an_unknown_key_is_named_with_its_value(write):
     write(train="{rate: 1, kind: a, names: [query], table: {one: 1}, ratte: 7}")
 
-    assert complaint() == "params.yaml: unknown key train.ratte (7): no stage in dvc.yaml declares it"
+    assert (
+        complaint()
+        == "params.yaml: unknown key train.ratte (7): no stage in dvc.yaml declares it; is train.rate meant?"
+    )
 
 
 def test_an_unknown_choice_names_the_known_ones(write):

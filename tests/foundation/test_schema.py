@@ -1,4 +1,5 @@
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
 from types import UnionType
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -95,7 +96,10 @@ def test_the_kind_picks_the_section_and_has_a_default():
         ({"count": True}, "count must be a whole number, got True"),
         ({"count": "1"}, "count must be a whole number, got '1'"),
         ({"count": 1, "name": 5}, "name must be text, got 5; put it into quotation marks"),
-        ({"count": 1, "name": None}, "name must be text, got None"),
+        ({"count": 1, "name": None}, "name must be text, got null; if that is its name, put it into quotation marks"),
+        ({"count": 1, "name": True}, "name must be text, got true; put it into quotation marks"),
+        ({"count": 1, "name": date(2024, 1, 1)}, "name must be text, got 2024-01-01; put it into quotation marks"),
+        ({"count": 1, "name": float("nan")}, "name must be text, got nan; put it into quotation marks"),
         ({"count": 1, "flag": 1}, "flag must be true or false, got 1"),
         ({"count": 1, "names": "x"}, "names must be a list, got 'x'"),
         ({"count": 1, "names": [0.5]}, "names[0] must be text or a whole number or true or false, got 0.5"),

@@ -90,7 +90,9 @@ def test_two_methods_never_look_alike():
 def test_a_model_of_a_method_that_is_no_more_is_one_clear_line(tmp_path):
     write_record(tmp_path, made_record(method="magic"))
 
-    with pytest.raises(StudyError, match="holds a model of the method magic, which is not known here; train again"):
+    with pytest.raises(
+        StudyError, match="holds a model of the method magic, which is none of full, head, lora, tfidf; train again"
+    ):
         load(tmp_path, "cpu")
 
 

@@ -15,7 +15,13 @@ from stages.foundation.files import write_text
 from stages.foundation.stage import run_stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CODE = ("stages", ".dvcignore", ".gitignore", "data/.gitignore")  # what an experiment needs beside params and data
+CODE = (
+    "stages",
+    "metrics/live",
+    ".dvcignore",
+    ".gitignore",
+    "data/.gitignore",
+)  # what an experiment needs beside params and data
 HEAVY = {"torch", "transformers", "peft", "datasets", "matplotlib", "scipy", "sklearn"}
 WORDS = [f"{word}{number}" for number in range(12) for word in ("good", "bad", "odd", "dry", "warm")]
 

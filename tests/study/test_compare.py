@@ -97,7 +97,8 @@ def test_rows_that_are_not_the_same_are_not_paired(made, other):
     made(("one", "a" * 40, predictions()), ("two", "b" * 40, other))
 
     with pytest.raises(
-        StudyError, match=r"^one and two were tested on different rows, so their rows cannot be paired$"
+        StudyError,
+        match=r"^one and two were tested on different rows, which cannot be paired; take two of one data set$",
     ):
         compare(ROOT, "one", "two")
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from stages.study.plan import SECONDS_BESIDE_TRAINING, duration, forecast, say_plan
+from stages.study.plan import SECONDS_BESIDE_TRAINING, forecast, say_plan
 from tests.study.made_results import STUDY, a_cell, made_coverage, made_result, made_rows, rising
 
 ROWS = made_rows(10)
@@ -81,13 +81,6 @@ def test_a_method_that_was_never_measured_gets_no_forecast():
 
     assert ahead.unknown == ["full"]
     assert list(ahead.seconds) == [a_cell("lora", seed=2)]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (12000, "3 h 20 min")]
-)
-def test_durations_read_as_people_say_them(seconds, words):
-    assert duration(seconds) == words
 
 
 def test_a_cell_of_fixed_steps_takes_as_long_as_its_steps():

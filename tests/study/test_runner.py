@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from stages.foundation.errors import StudyError
+from stages.foundation.files import read_yaml
 from stages.methods import METHODS
 from stages.methods.method import Computation
 from stages.study import runner
@@ -127,6 +129,31 @@ def test_a_person_can_type_the_command():
         "--set-param method=lora --set-param prepare.partition=random --set-param train.precision=bf16 "
         "--set-param train.engine=packed --set-param train.device=cpu --set-param evaluate.device=cpu"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("mine", "mine"),
+        ("./tiny", "./tiny"),
+        ("owner/name@0a1b", "owner/name@0a1b"),
+        ("2024", "'2024'"),
+        ("1e3", "'1e3'"),
+        ("2024-01-01", "'2024-01-01'"),
+        ("true", "'true'"),
+        ("NULL", "'NULL'"),
+        ("a=b", "'a=b'"),
+        ("it's", r"'it\'s'"),
+        ("two words", "'two words'"),
+    ],
+)
+def test_dvc_is_given_a_name_in_marks_where_it_would_take_it_for_something_else(tmp_path, name, given):
+    words = command(replace(a_cell(), dataset=name), BF16, copied=[])
+    (tmp_path / "params.yaml").write_text("dataset: reviews\n")
+    apply_overrides(str(tmp_path / "params.yaml"), [f"dataset={given}"])
+
+    assert f"dataset={given}" in words
+    assert read_yaml(tmp_path / "params.yaml") == {"dataset": name}
 
 
 def test_a_method_that_leaves_no_choice_is_given_none():

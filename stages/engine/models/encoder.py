@@ -113,11 +113,15 @@ def load_encoder(base: BaseModel, label_names: tuple[str, ...]) -> tuple[PreTrai
     model, missing, other_sizes = _load(base.folder, base.name, label_names)
     if encoder_keys := sorted(key for key in other_sizes if key.startswith(f"{model.base_model_prefix}.")):
         raise StudyError(
-            f"model {base.name}: its weights do not fit its config.json: {encoder_keys[0]} has another size"
+            f"model {base.name}: its weights do not fit its config.json: {encoder_keys[0]} has another size; take both "
+            "files from one model"
         )
     lacking = {module_of(model, key) for key in missing if key.startswith(model.base_model_prefix)}
     if random := sorted(lacking - {POOLER}):
-        raise StudyError(f"model {base.name}: its weights lack {', '.join(random)}; they would be random")
+        raise StudyError(
+            f"model {base.name}: its weights lack {', '.join(random)}, which would be random; fetch the model again or "
+            "choose another"
+        )
     head = {name: module for name, module in model.named_children() if module is not model.base_model}
     anew = head | {f"{model.base_model_prefix}.{name}": model.base_model.get_submodule(name) for name in lacking}
     brought = [
@@ -155,7 +159,7 @@ def load_model(folder: Path, name: str, label_names: tuple[str, ...]) -> PreTrai
     """
     model, missing, other_sizes = _load(folder, name, label_names)
     if lacking := sorted(missing | other_sizes):
-        raise StudyError(f"model {name}: its weights lack {lacking[0]}, or have it in another size")
+        raise StudyError(f"model {name}: its weights lack {lacking[0]}, or have it in another size; train again")
     return model
 
 
@@ -177,7 +181,7 @@ def _load(folder: Path, name: str, label_names: tuple[str, ...]) -> tuple[PreTra
             ignore_mismatched_sizes=True,  # for a head of other classes; the callers judge
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, StrictDataclassError) as error:
-        raise StudyError(f"model {name}: cannot be loaded as a text classifier: {error}") from error
+        raise StudyError(f"model {name}: cannot be loaded as a text classifier, choose another: {error}") from error
     return model, set(info["missing_keys"]), {key for key, *_ in info["mismatched_keys"]}
 
 
@@ -190,9 +194,9 @@ def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise StudyError(f"model {name}: its tokenizer cannot be loaded: {error}") from error
+        raise StudyError(f"model {name}: its tokenizer cannot be loaded, fetch it again: {error}") from error
     if tokenizer.pad_token_id is None:
-        raise StudyError(f"model {name}: its tokenizer has no padding token, which batches need")
+        raise StudyError(f"model {name}: its tokenizer has no padding token, which batches need; choose another")
     return tokenizer
 
 

