@@ -1,11 +1,12 @@
 """Train one experiment: one training-set size, one seed, one method.
 
 Reads   data/subset/train.parquet, data/prepared/validation.parquet
-Writes  data/model/, data/history.csv, data/cost.json, data/provenance.json: cached outs only, so that any clone can
-        restore them; evaluate publishes what Git keeps
+Writes  data/model/, its calibration inside; data/history.csv, data/cost.json, data/provenance.json: cached outs only,
+        so that any clone can restore them; evaluate publishes what Git keeps
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
 """
 
+from stages.engine.predict import BATCH_TOKENS
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
 from stages.engine.training.history import choice_of_epoch, write_cost, write_history
@@ -15,6 +16,7 @@ from stages.foundation.params import read_params
 from stages.foundation.split import read_split
 from stages.foundation.stage import require_free_space, run_stage
 from stages.methods import TrainView, build, training_versions
+from stages.scoring.calibration import fit_calibrator, write_calibrator
 
 NEEDED_MIB = 500  # model, cache and a copy of both, with room to spare
 
@@ -38,6 +40,8 @@ def main() -> None:
     write_history(paths.HISTORY, result.history)
     write_cost(paths.COST, result)
     write_provenance(paths.PROVENANCE, record, params.train.device, training_versions(params.method))
+    logits = classifier.predict(validation, BATCH_TOKENS)  # once more, with the weights that were kept
+    write_calibrator(paths.MODEL, fit_calibrator(logits, validation.labels, validation.label_names))
 
 
 if __name__ == "__main__":
