@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from stages.corpus.sources.file_tables import FORMATS
-from stages.corpus.sources.labelling import TEXT_COLUMNS
 from stages.foundation.errors import StudyError
 from stages.predict.json_tables import JsonLinesWriter
 from stages.predict.model import Model, Predictions, found_model
 from stages.predict.progress import Progress
 from stages.predict.tables import (
+    FORMATS,
     OTHER_NAMES,
     PACKED,
     Added,
@@ -30,6 +29,7 @@ from stages.predict.tables import (
 
 STANDARD_INPUT = "-"
 JSON_LINES = ".jsonl"
+TEXT_COLUMNS = ("sentence", "text")  # what sources look for, too, where no column is named
 SHOWN = 8  # classes that the summary counts by name
 
 

@@ -35,10 +35,7 @@ def open_json(source: ByteLines, suffix: str) -> "JsonTable":
     Raises:
         StudyError: If it is empty, or begins with neither.
     """
-    with readable(source.name):
-        begin = source.stream.read(BLOCK)
-        source.stream.seek(0)
-    first = begin.decode("utf-8", "ignore").removeprefix(MARK).lstrip()
+    first = source.head().lstrip()
     if not first:
         raise StudyError(f"{source.name} is empty")
     return JsonTable(source, suffix, is_array=first.startswith("["))

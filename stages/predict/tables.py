@@ -16,12 +16,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from stages.corpus.sources.file_tables import FORMATS
 from stages.foundation.errors import StudyError
 
+FORMATS = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
 WINDOW_ROWS = 4096  # enough that texts of like length find each other
 WINDOW_CHARACTERS = 4_000_000  # that rows of long texts end a window before
-SEPARATORS = ",;\t"  # of a CSV file: the first of these that its header holds
+HEAD = 2**20  # bytes that are looked at before a file is read
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # of a CSV file: the first that its first line holds
 PACKED = ".gz"
 OTHER_NAMES = "give the new columns other names, e.g. `--prefix predicted_`"
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -134,6 +135,13 @@ class ByteLines:
         """Bytes read, as packed."""
         return self._file.tell()
 
+    def head(self) -> str:
+        """The first text of the file, which is read all the same; what is no UTF-8 is left out of it."""
+        with readable(self.name):
+            begin: bytes = self.stream.read(HEAD)
+            self.stream.seek(0)
+        return begin.decode("utf-8", "ignore").removeprefix(MARK)
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -208,6 +216,14 @@ class TextWindow:
         return [{column: value for column, value in row.values.items() if column} for row in self.rows]
 
 
+def find_layout(head: str, path: Path) -> tuple[str, bool]:
+    """Which sign separates values, and whether quotation marks enclose them, by the first text of a file."""
+    if ".tsv" in path.name.lower():
+        return "\t", False
+    first = head.partition("\n")[0]
+    return next((separator for separator in SEPARATORS if separator in first), ","), True
+
+
 def windows_of(name: str, rows: Iterable[TextRow], position: Callable[[], int]) -> Iterator[TextWindow]:
     """Rows in windows, few enough to be held."""
     taken: list[TextRow] = []
@@ -250,22 +266,17 @@ class DelimitedTable:
 
     def __init__(self, source: ByteLines, suffix: str, columns: Sequence[str] | None) -> None:
         self._source, self.name, self.suffix, self.total = source, source.name, suffix, source.size
+        self.separator, self._is_quoted = find_layout(source.head(), Path(source.name))
         self._rest = ""
-        self._quote = "" if suffix == ".tsv" else '"'  # what means something inside a value
-        lines = iter(source)
-        first = next(lines, "")
-        self.separator = "\t" if suffix == ".tsv" else next((one for one in SEPARATORS if one in first), ",")
-        every = chain([first], lines)
-        records = self._records(every if suffix == ".tsv" else _split_at_returns(every))
+        records = self._records(_split_at_returns(source) if self._is_quoted else iter(source))
         self._head = next(records, None)
         if self._head is None:
             raise StudyError(f"{self.name} is empty")
-        names = columns or [value.strip() for value in self._head[2]]
-        self.columns = list(names)
+        self.columns = columns or [value.strip() for value in self._head[2]]
         self._has_header = columns is None
         self._left = records if self._has_header else chain([self._head], records)
-        separated = {"\t": "tabs", ",": "commas", ";": "semicolons"}[self.separator]
-        self.told = f"{suffix[1:].upper()} separated by {separated}" + ("" if self._has_header else ", without header")
+        self.told = f"{suffix[1:].upper()} separated by {SEPARATORS[self.separator]}"
+        self.told += "" if self._has_header else ", without header"
 
     def windows(self) -> Iterator[TextWindow]:
         """All rows, once.
@@ -286,13 +297,14 @@ class DelimitedTable:
         self._source.close()
 
     def _rows(self) -> Iterator[TextRow]:
-        expected = len(self.columns)
+        most = len(self.columns)
+        least = max((at for at, name in enumerate(self.columns, 1) if name), default=most)
         for line, raw, values in self._left:
-            if len(values) != expected:
-                raise StudyError(
-                    f"{self.name}, line {line} has {len(values)} values, there are {expected} columns: "
-                    f"{', '.join(self.columns)}"
-                )
+            if not least <= len(values) <= most:
+                raise StudyError(f"{self.name}, line {line} has {len(values)} values, there are {most} columns")
+            if missing := most - len(values):  # of columns without a name: what is added must stand behind them
+                raw = self._complete(raw, [None] * missing)
+                values += [""] * missing
             yield TextRow(line, raw, dict(zip(self.columns, values, strict=True)))
 
     def _records(self, lines: Iterator[str]) -> Iterator[tuple[int, str, list[str]]]:
@@ -304,16 +316,16 @@ class DelimitedTable:
                 taken.append(line)
                 yield line.removeprefix(MARK) if self._source.number == 1 else line
 
-        for start, values in self._tabbed(noted()) if self.suffix == ".tsv" else self._quoted(noted()):
+        for start, values in self._quoted(noted()) if self._is_quoted else self._plain(noted()):
             if values:
                 yield start, "".join(taken), values
                 taken.clear()
         self._rest = "".join(taken)
 
-    def _tabbed(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    def _plain(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         for line in lines:
             text = line.removesuffix("\n").removesuffix("\r")
-            yield self._source.number, text.split("\t") if text else []
+            yield self._source.number, text.split(self.separator) if text else []
 
     def _quoted(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(lines, delimiter=self.separator, strict=True)
@@ -332,7 +344,7 @@ class DelimitedTable:
 
     def _cell(self, value: Any) -> str:
         text = spelled(value)
-        if any(sign in text for sign in (self.separator, "\r", "\n", *self._quote)):
+        if any(sign in text for sign in (self.separator, "\r", "\n", '"' if self._is_quoted else "\n")):
             return '"' + text.replace('"', '""') + '"'
         return text
 
