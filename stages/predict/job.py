@@ -91,8 +91,7 @@ def _predict_table(table: Table, source: Path | None, options: Options, results:
 def _input(options: Options) -> tuple[Table, Path | None]:
     """What is read, and the file that it is, if it is one."""
     if options.inputs == [STANDARD_INPUT]:
-        table: Table = standard_input()
-        return table, None
+        return standard_input(), None
     files = [Path(one) for one in options.inputs if _is_file(one)]
     if not files:
         return texts_of(options.inputs), None
@@ -185,7 +184,7 @@ def _cells(added: Added, model: Model, predictions: Predictions) -> dict[str, li
     per_class = [_numbers(column) for column in predictions.probabilities.T]
     index = {name: at for at, name in enumerate(model.label_names)}
     top = [None if label is None else per_class[index[label]][at] for at, label in enumerate(predictions.labels)]
-    columns = [predictions.labels, top, predictions.flags, *per_class]
+    columns: list[list[Any]] = [predictions.labels, top, predictions.flags, *per_class]
     return dict(zip(added, columns, strict=False))  # without the classes' own where these are not asked for
 
 

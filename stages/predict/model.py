@@ -65,10 +65,10 @@ class Model:
         if len(rows):
             split = Split(
                 row_ids=rows,
-                sentences=[texts[row] for row in rows],
+                sentences=[texts[row] for row in rows.tolist()],
                 labels=np.zeros(len(rows), dtype=np.int64),  # not known, and not looked at
                 label_names=tuple(self.label_names),
-                second=None if second is None else [second[row] for row in rows],
+                second=None if second is None else [second[row] for row in rows.tolist()],
             )
             logits = self.classifier.predict(split, BATCH_TOKENS)
             temperature = 1.0 if self.calibrator is None else self.calibrator.temperature

@@ -37,7 +37,9 @@ Cells = Mapping[str, Sequence[Any]]  # by added column, a value for each row, or
 class Window(Protocol):
     """Some rows that follow each other."""
 
-    position: int  # how much of the table is read with it, in the table's unit
+    @property
+    def position(self) -> int:
+        """How much of the table is read with it, in the table's unit."""
 
     def __len__(self) -> int: ...
 
@@ -68,12 +70,29 @@ class Writer(Protocol):
 class Table(Protocol):
     """A table as it is found."""
 
-    name: str  # for people
-    told: str  # its format in words
-    suffix: str  # what a file of this format is called
-    columns: Sequence[str]
-    total: int | None  # how much there is to read; None: not known before the end
-    unit: str  # of `total`: B for bytes, else rows
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def told(self) -> str:
+        """Its format, in words."""
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a file of this format ends in."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Their names."""
+
+    @property
+    def total(self) -> int | None:
+        """How much there is to read; None: not known before the end."""
+
+    @property
+    def unit(self) -> str:
+        """Of `total`: B for bytes, else rows."""
 
     def windows(self) -> Iterator[Window]:
         """All rows, once."""
@@ -402,7 +421,7 @@ def spelled(value: Any) -> str:
 
 def texts_of(arguments: Sequence[str]) -> TextLines:
     """The words of a command line; those that are not UTF-8 are told when they are read."""
-    return TextLines("the command line", [argument.encode("utf-8", "surrogateescape") for argument in arguments])
+    return TextLines("the command line", [f"{one}\n".encode("utf-8", "surrogateescape") for one in arguments])
 
 
 def standard_input() -> TextLines:

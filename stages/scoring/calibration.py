@@ -51,7 +51,8 @@ class Calibrator:
         """(N,) whether the top class of (N, C) probabilities lies below the threshold."""
         if self.flag_below is None:
             return np.ones(len(probabilities), dtype=np.bool_)
-        return probabilities.max(axis=1) < self.flag_below
+        is_unsure: NDArray[np.bool_] = probabilities.max(axis=1) < self.flag_below
+        return is_unsure
 
     def is_unproven(self) -> NDArray[np.bool_]:
         """(C,) whether the interval of a class is too wide to rely on what is predicted of it."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -81,9 +82,10 @@ def test_a_file_comes_back_in_its_order_with_columns_added_and_nothing_else_chan
 
     out, _ = predict("a.csv")
 
-    assert out.startswith(f'id,text,label,probability,flagged\r\n007,"{GOOD}\nand ""more""",positive,0.')
-    assert f"\r\n1e5,{BAD},negative,0." in out
-    assert out.endswith("\r\n,,,,no text\r\n")
+    assert re.sub(r"[01]\.\d{6}", "P", out) == (
+        f'id,text,label,probability,flagged\r\n007,"{GOOD}\nand ""more""",positive,P,\r\n'
+        f"1e5,{BAD},negative,P,\r\n,,,,no text\r\n"
+    )
 
 
 def test_rows_keep_their_order_over_many_windows(predict, here, monkeypatch):
@@ -289,7 +291,7 @@ def test_the_help_names_every_way_in(capsys, monkeypatch):
 
     said = capsys.readouterr().out
     for word in ("--experiment", "--model", "--jsonl", "- < texts.txt", "Parquet", "half the error"):
-        assert word in said
+        assert word in " ".join(said.split())
 
 
 def test_a_model_without_torch_is_used_without_torch(tfidf, here):

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from contextlib import closing
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,13 +37,12 @@ def cells(window):
 def rewritten(path, *, columns=None, as_json=False):
     """All rows with columns added; their texts beside it."""
     stream, texts = io.BytesIO(), []
-    table = open_table(path, columns)
-    writer = JsonLinesWriter(stream) if as_json else table.writer(stream, ADDED)
-    for window in table.windows():
-        texts += window.values(table.columns[0])
-        writer.write(window, cells(window))
-    writer.close()
-    table.close()
+    with closing(open_table(path, columns)) as table:
+        writer = JsonLinesWriter(stream) if as_json else table.writer(stream, ADDED)
+        for window in table.windows():
+            texts += window.values(table.columns[0])
+            writer.write(window, cells(window))
+        writer.close()
     return stream.getvalue(), texts
 
 
