@@ -58,16 +58,17 @@ class Model:
             texts: N texts; one without a word has no class.
             second: N second texts, of a model of pairs.
         """
+        names = self.label_names
         seconds = [""] * len(texts) if second is None else second
         there = np.array([bool(first.strip() or other.strip()) for first, other in zip(texts, seconds, strict=True)])
-        probabilities = np.full((len(texts), len(self.label_names)), np.nan)
+        probabilities = np.full((len(texts), len(names)), np.nan)
         rows = np.flatnonzero(there)
         if len(rows):
             split = Split(
                 row_ids=rows,
                 sentences=[texts[row] for row in rows.tolist()],
                 labels=np.zeros(len(rows), dtype=np.int64),  # not known, and not looked at
-                label_names=tuple(self.label_names),
+                label_names=tuple(names),
                 second=None if second is None else [second[row] for row in rows.tolist()],
             )
             logits = self.classifier.predict(split, BATCH_TOKENS)
@@ -75,7 +76,7 @@ class Model:
             probabilities[rows] = scaled_probabilities(logits, temperature)
         best = np.where(there, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1), -1)
         return Predictions(
-            labels=[self.label_names[index] if index >= 0 else None for index in best.tolist()],
+            labels=[names[index] if index >= 0 else None for index in best.tolist()],
             probabilities=probabilities,
             flags=self._flags(best, probabilities),
         )

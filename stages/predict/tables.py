@@ -286,6 +286,7 @@ class DelimitedTable:
     def __init__(self, source: ByteLines, suffix: str, columns: Sequence[str] | None) -> None:
         self._source, self.name, self.suffix, self.total = source, source.name, suffix, source.size
         self.separator, self._is_quoted = find_layout(source.head(), Path(source.name))
+        self._must_quote = re.compile("[\r\n" + self.separator + ('"' if self._is_quoted else "") + "]").search
         self._rest = ""
         records = self._records(_split_at_returns(source) if self._is_quoted else iter(source))
         self._head = next(records, None)
@@ -363,9 +364,7 @@ class DelimitedTable:
 
     def _cell(self, value: Any) -> str:
         text = spelled(value)
-        if any(sign in text for sign in (self.separator, "\r", "\n", '"' if self._is_quoted else "\n")):
-            return '"' + text.replace('"', '""') + '"'
-        return text
+        return '"' + text.replace('"', '""') + '"' if self._must_quote(text) else text
 
 
 class TextLines:

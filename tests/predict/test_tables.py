@@ -143,11 +143,8 @@ def test_json_keeps_every_key_and_its_spelling(tmp_path_factory, kind, records, 
         made, _ = rewritten(path)
 
     text = made.decode()
-    again = (
-        [json.loads(line) for line in text.splitlines() if line]
-        if kind == "lines"
-        else json.loads(text.strip("\ufeff"))
-    )
+    lines = [line for line in text.split("\n") if line]
+    again = [json.loads(line) for line in lines] if kind == "lines" else json.loads(text.strip("\ufeff"))
     assert [{key: row[key] for key in row if key not in ADDED} for row in again] == records
     assert all(list(row)[-3:] == list(ADDED) for row in again)
     for line in spelled if kind != "array" else indented:
