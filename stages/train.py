@@ -41,7 +41,9 @@ def main() -> None:
     write_cost(paths.COST, result)
     write_provenance(paths.PROVENANCE, record, params.train.device, training_versions(params.method))
     logits = classifier.predict(validation, BATCH_TOKENS)  # once more, with the weights that were kept
-    write_calibrator(paths.MODEL, fit_calibrator(logits, validation.labels, validation.label_names))
+    pairs = validation.second is not None
+    calibrator = fit_calibrator(logits, validation.labels, validation.label_names, reads_pairs=pairs)
+    write_calibrator(paths.MODEL, calibrator)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, BinaryIO, cast
 
 from stages.foundation.errors import StudyError
@@ -30,6 +31,7 @@ from stages.predict.tables import (
 STANDARD_INPUT = "-"
 JSON_LINES = ".jsonl"
 TEXT_COLUMNS = ("sentence", "text")  # what sources look for, too, where no column is named
+LONGEST_NAME = 40  # characters of a column's name in a complaint
 SHOWN = 8  # classes that the summary counts by name
 
 
@@ -64,6 +66,7 @@ def _predict_table(table: Table, source: Path | None, options: Options, results:
     suffix = JSON_LINES if options.as_json_lines else table.suffix
     _check_output(options.out, suffix, source)
     with found_model(options.model, options.experiment) as model:
+        _check_pairs(model, texts)
         added = _added(model, options)
         if taken := [name for name in added if name in table.columns]:
             raise StudyError(f"{table.name} has a column {taken[0]} already; {OTHER_NAMES}")
@@ -113,7 +116,7 @@ def _text_columns(table: Table, asked: list[str] | None) -> list[str]:
     Raises:
         StudyError: If they are not there, or it is not clear which they are.
     """
-    there = ", ".join(name or "(no name)" for name in table.columns)
+    there = ", ".join(shorten(name, LONGEST_NAME) or "(no name)" for name in table.columns)
     if asked is None:
         found = [name for name in TEXT_COLUMNS if name in table.columns]
         if len(found) != 1 and table.columns:
@@ -130,6 +133,15 @@ def _text_columns(table: Table, asked: list[str] | None) -> list[str]:
             many = "several columns" if name in table.columns else "no column"
             raise StudyError(f"{table.name} has {many} {name}; it has {there}")
     return asked
+
+
+def _check_pairs(model: Model, texts: list[str]) -> None:
+    """Refuse one text where the model reads two, and two where it reads one; an old model does not say."""
+    if model.calibrator is None or model.calibrator.reads_pairs == (len(texts) == 2):
+        return
+    if model.calibrator.reads_pairs:
+        raise StudyError(f"{model.name} reads pairs of texts: give a file, and both columns with --text FIRST SECOND")
+    raise StudyError(f"{model.name} reads single texts, --text names two columns: {' and '.join(texts)}")
 
 
 def _check_output(out: Path | None, suffix: str, source: Path | None) -> None:

@@ -37,6 +37,7 @@ class Calibrator:
     """What makes logits probabilities, and which of these are too unsure to be taken unread."""
 
     temperature: float  # probabilities are softmax(logits / temperature)
+    reads_pairs: bool  # whether each row that it was fitted on is a pair of texts
     validation_rows: int  # that all of this was fitted on
     validation_accuracy: float  # fraction
     flag_below: float | None  # probability of the top class under which a row is flagged; None: every row is
@@ -85,7 +86,9 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     return exp(float(found.x))
 
 
-def fit_calibrator(logits: NDArray[np.floating], labels: NDArray[np.int64], label_names: Sequence[str]) -> Calibrator:
+def fit_calibrator(
+    logits: NDArray[np.floating], labels: NDArray[np.int64], label_names: Sequence[str], *, reads_pairs: bool = False
+) -> Calibrator:
     """Fit temperature and threshold on validation rows.
 
     The threshold is the smallest at which the rows at or above it have at most half the error rate of all rows
@@ -96,6 +99,7 @@ def fit_calibrator(logits: NDArray[np.floating], labels: NDArray[np.int64], labe
         logits: (N, C) float of the validation rows, N at least 1.
         labels: (N,) int64, class index.
         label_names: C class names.
+        reads_pairs: Whether each row is a pair of texts, which whoever predicts must know.
     """
     temperature = fit_temperature(logits, labels)
     confidence = scaled_probabilities(logits, temperature).max(axis=1)
@@ -106,6 +110,7 @@ def fit_calibrator(logits: NDArray[np.floating], labels: NDArray[np.int64], labe
     accuracy = wilson(int(kept.sum()), len(kept), CONFIDENCE_LEVEL) if len(kept) else None
     return Calibrator(
         temperature=temperature,
+        reads_pairs=reads_pairs,
         validation_rows=len(labels),
         validation_accuracy=float(hits.mean()),
         flag_below=flag_below,

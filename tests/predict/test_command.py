@@ -4,15 +4,18 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from stages.predict import __main__ as command
 from stages.predict import job, tables
+from stages.scoring.calibration import read_calibrator, write_calibrator
 from tests.pages.workspace import REPOSITORY
 
 GOOD, BAD = "a very good film", "the plot is bad"
@@ -212,6 +215,19 @@ def test_what_does_not_fit_is_one_clear_line(complaint, here, words, expected):
     pd.DataFrame({"text": ["x"]}).to_parquet(here / "p.parquet")
 
     assert expected in complaint(*words)
+
+
+def test_a_model_of_pairs_wants_two_columns_and_one_of_texts_does_not(
+    predict, complaint, tfidf, here, tmp_path_factory
+):
+    pairs = shutil.copytree(tfidf, tmp_path_factory.mktemp("pairs") / "model")
+    write_calibrator(pairs, replace(read_calibrator(tfidf), reads_pairs=True))
+    (here / "a.csv").write_text(f"question,text\n{GOOD},{BAD}\n")
+
+    assert "reads pairs of texts: give a file, and both columns with --text" in complaint("a.csv", model=pairs)
+    assert "reads pairs of texts" in complaint(GOOD, model=pairs)
+    assert "reads single texts, --text names two columns" in complaint("a.csv", "--text", "question", "text")
+    assert predict("a.csv", "--text", "question", "text", model=pairs)[0].startswith("question,text,label")
 
 
 def test_bytes_that_are_no_text_are_one_clear_line(complaint):

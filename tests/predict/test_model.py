@@ -65,6 +65,21 @@ def test_rows_are_flagged_where_validation_says_so(model):
     assert flag(flag_below=1.1, classes=wide) == f"{UNSURE}, {UNPROVEN}"
 
 
+def test_pairs_are_read_as_pairs(model):
+    seen = []
+
+    class Noting:
+        record = model.classifier.record
+
+        def predict(self, split, batch_tokens):
+            seen.append((split.sentences, split.second))
+            return np.zeros((len(split), 2), dtype=np.float32)
+
+    replace(model, classifier=Noting()).predict(["a", "", ""], ["b", "c", " "])
+
+    assert seen == [(["a", ""], ["b", "c"])]
+
+
 def test_a_model_from_before_calibrations_flags_nothing_and_says_so(tfidf, tmp_path):
     folder = shutil.copytree(tfidf, tmp_path / "old")
     (folder / FILE).unlink()
