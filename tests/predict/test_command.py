@@ -217,9 +217,7 @@ def test_what_does_not_fit_is_one_clear_line(complaint, here, words, expected):
     assert expected in complaint(*words)
 
 
-def test_a_model_of_pairs_wants_two_columns_and_one_of_texts_does_not(
-    predict, complaint, tfidf, here, tmp_path_factory
-):
+def test_a_model_of_pairs_wants_two_columns_and_another_one(predict, complaint, tfidf, here, tmp_path_factory):
     pairs = shutil.copytree(tfidf, tmp_path_factory.mktemp("pairs") / "model")
     write_calibrator(pairs, replace(read_calibrator(tfidf), reads_pairs=True))
     (here / "a.csv").write_text(f"question,text\n{GOOD},{BAD}\n")

@@ -71,7 +71,7 @@ def test_pairs_are_read_as_pairs(model):
     class Noting:
         record = model.classifier.record
 
-        def predict(self, split, batch_tokens):
+        def predict(self, split, _):
             seen.append((split.sentences, split.second))
             return np.zeros((len(split), 2), dtype=np.float32)
 
