@@ -12,6 +12,7 @@ A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one
 The folders are rooms with one job each; imports run downwards only:
 
     study      many experiments -> one answer; asks DVC for cells and trains nothing itself   (dvc)
+    predict    a trained model on texts of any number -> classes, probabilities, flags   (dvc for experiments by name)
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
     methods    one file each: how it is trained and loaded, what is said of it   (scikit-learn; torch through engine)
     engine     tokens, forward passes, training, checkpoints (torch, transformers, peft)

@@ -1,12 +1,13 @@
 """Train one experiment: one training-set size, one seed, one method.
 
 Reads   data/subset/train.parquet, data/prepared/validation.parquet
-Writes  data/model/, data/history.csv, data/cost.json, data/provenance.json: cached outs only, so that any clone can
-        restore them; evaluate publishes what Git keeps
+Writes  data/model/, its calibration inside; data/history.csv, data/cost.json, data/provenance.json: cached outs only,
+        so that any clone can restore them; evaluate publishes what Git keeps
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
         metrics/live/: while it runs, where it is, for `dvc exp show`
 """
 
+from stages.engine.predict import BATCH_TOKENS
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
 from stages.engine.training.history import choice_of_epoch, write_cost, write_history
@@ -16,6 +17,7 @@ from stages.foundation.params import read_params
 from stages.foundation.split import read_split
 from stages.foundation.stage import require_free_space, run_stage
 from stages.methods import TrainView, build, training_versions
+from stages.scoring.calibration import fit_calibrator, write_calibrator
 
 NEEDED_MIB = 500  # model, cache and a copy of both, with room to spare
 
@@ -40,6 +42,10 @@ def main() -> None:
     write_history(paths.HISTORY, result.history)
     write_cost(paths.COST, result)
     write_provenance(paths.PROVENANCE, record, params.train.device, training_versions(params.method))
+    logits = classifier.predict(validation, BATCH_TOKENS)  # once more, with the weights that were kept
+    pairs = validation.second is not None
+    calibrator = fit_calibrator(logits, validation.labels, validation.label_names, reads_pairs=pairs)
+    write_calibrator(paths.MODEL, calibrator)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from tests.benchmark.growth import StageCost, TrainCost, verdict
 from tests.benchmark.growth import page as growth_page
 from tests.benchmark.machine import Machine
 from tests.benchmark.phrases import write_source
+from tests.benchmark.prediction import OURS, PEER_OF_TFIDF, WAYS, Pace
+from tests.benchmark.prediction import main as prediction
+from tests.benchmark.prediction import page as prediction_page
 from tests.benchmark.table import Measurement, Result, page, plain, spread, table
 from tests.benchmark.task import Task, read_rows, read_settings
 from tests.benchmark.throughput import main
@@ -260,3 +263,32 @@ def test_a_script_with_trainer_ends_with_the_accuracy(tmp_path, repository, monk
     accuracy = float(said.split()[-1])
     assert round(40 * accuracy, 6).is_integer()
     assert accuracy > 0.9
+
+
+def test_prediction_is_told_beside_each_peer_and_how_many_times_as_fast():
+    rates = dict(zip(WAYS, ([300.0, 310.0, 290.0], [50.0], [100.0]), strict=True))
+    paces = [Pace(method="lora", way=way, precision="fp32", rates=found) for way, found in rates.items()]
+    paces += [
+        Pace(method="tfidf", way=way, precision="fp64", rates=[rate])
+        for way, rate in ((OURS, 9000.0), (PEER_OF_TFIDF, 10000.0))
+    ]
+
+    lora, tfidf = prediction_page(MACHINE, "minilm", 4096, paces).splitlines()[-2:]
+
+    assert cells(lora) == ["lora", "fp32", "300 [290, 310]", "50.0 (once)", "6.00", "100 (once)", "3.00"]
+    assert cells(tfidf) == ["tfidf", "fp64", "9,000 (once)", "10,000 (once)", "0.900", "-", "-"]
+
+
+@pytest.mark.slow
+def test_prediction_is_measured_and_its_table_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_tiny_bert(tmp_path / "tiny")
+    write_params({"train.device": "cpu", "train.precision": "fp32"})
+    write_source(tmp_path / "rows", 200)
+
+    sizes = ["--num-rows", "150", "--repeats", "1", "--model", "./tiny", "--methods", "lora", "--out", "prediction.md"]
+    prediction(["--rows", str(tmp_path / "rows/train.tsv"), *sizes])
+
+    told = (tmp_path / "prediction.md").read_text()
+    assert cells(told.splitlines()[-1])[0] == "lora"
+    assert told in capsys.readouterr().out

@@ -1,16 +1,13 @@
 """Does "90 % sure" mean right nine times in ten?"""
 
 from dataclasses import dataclass
-from math import exp, log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from stages.foundation.interval import Interval
 
-TEMPERATURES = (0.05, 20.0)  # a classifier beyond them is broken rather than miscalibrated
 NUM_RESAMPLES = 500
 NOISE_DRAWS = 100
 
@@ -38,25 +35,6 @@ class Calibration:
     ece_of_noise: float  # what ece_after would be on average, were its probabilities exactly right
     bins: tuple[ReliabilityBin, ...]  # equal mass, pooled over the seeds
     bins_after: tuple[ReliabilityBin, ...]
-
-
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """The temperature T that makes softmax(logits / T) most likely; above 1 the classifier was too sure of itself.
-
-    Fit it on validation rows, never on those it is judged by. The likelihood has one peak in 1 / T, so a search
-    between two ends finds it. Source: Guo et al. 2017, arXiv:1706.04599.
-
-    Args:
-        logits: (N, C) float, one per class.
-        labels: (N,) int64, class index.
-    """
-    found = minimize_scalar(
-        lambda log_t: _nll(log_softmax(logits.astype(np.float64) / exp(log_t), axis=1), labels),
-        bounds=(log(TEMPERATURES[0]), log(TEMPERATURES[1])),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    return exp(float(found.x))
 
 
 def calibrate(

@@ -19,7 +19,7 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 from stages.methods import METHODS
-from stages.statistics.calibration import fit_temperature
+from stages.scoring.calibration import fit_temperature
 from stages.study.cells import Cell
 from stages.study.repository import Experiment, read_outputs
 from stages.study.store import Result, RowFacts, relative

@@ -35,7 +35,7 @@ PAGES = ("stages.prepare", "stages.subsample", "stages.train", "stages.evaluate"
 # What reads finished experiments into the study's record, and the modules beside those rooms that it may reach: these
 # measure, which the records of texts and predictions hold; those say which cell it is and compute none of its numbers.
 COLLECT = "stages.study.collect"
-MEASURING = ("stages.study.gather", "stages.study.store", "stages.statistics.calibration")
+MEASURING = ("stages.study.gather", "stages.study.store")
 NAMING = tuple(f"stages.study.{name}" for name in ("cells", "identity", "repository"))
 
 

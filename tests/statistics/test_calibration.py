@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from stages.statistics.calibration import TEMPERATURES, calibrate, fit_temperature
+from stages.statistics.calibration import calibrate
 
 
 def logits_of(probabilities):
@@ -79,27 +79,6 @@ def test_scores_are_means_over_the_seeds_and_bins_pool_them():
         assert getattr(both, name) == pytest.approx(np.mean([getattr(told, name) for told in alone]))
     assert both.ece.value == pytest.approx(np.mean([told.ece.value for told in alone]))
     assert [bin.num_rows for bin in both.bins] == [40] * 15
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_made_the_logits_is_found_again(temperature):
-    """With 20,000 rows to within a twentieth."""
-    logits, labels = drawn(20_000, sharpness=temperature)
-
-    assert fit_temperature(logits[0], labels) == pytest.approx(temperature, rel=0.05)
-
-
-@given(num_rows=st.integers(3, 40), num_classes=st.integers(2, 4), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=30)
-def test_no_other_temperature_is_likelier(num_rows, num_classes, seed):
-    logits, labels = drawn(num_rows, sharpness=2.0, num_classes=num_classes, seed=seed)
-    temperature = fit_temperature(logits[0], labels)
-
-    def nll(other):
-        return -log_softmax(logits[0] / other, axis=1)[np.arange(num_rows), labels].mean()
-
-    assert TEMPERATURES[0] <= temperature <= TEMPERATURES[1]
-    assert nll(temperature) <= min(nll(other) for other in np.geomspace(*TEMPERATURES, 50)) + 1e-5
 
 
 def test_scaling_by_temperature_mends_an_overconfident_classifier():
