@@ -1,14 +1,14 @@
 """Train one experiment: one training-set size, one seed, one method.
 
 Reads   data/subset/train.parquet, data/prepared/validation.parquet
-Writes  data/model/, data/history.csv, data/cost.json, data/provenance.json: cached outs only, so that any clone can
-        restore them; evaluate publishes what Git keeps
+Writes  data/model/, data/history.csv, data/validations.parquet, data/cost.json, data/provenance.json: cached outs
+        only, so that any clone can restore them; evaluate publishes what Git keeps
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
 """
 
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
-from stages.engine.training.history import choice_of_epoch, write_cost, write_history
+from stages.engine.training.history import choice_of_epoch, write_cost, write_history, write_validations
 from stages.foundation import paths
 from stages.foundation.log import say
 from stages.foundation.params import read_params
@@ -36,6 +36,7 @@ def main() -> None:
 
     classifier.save(paths.MODEL)
     write_history(paths.HISTORY, result.history)
+    write_validations(paths.VALIDATIONS, result.validation_logits)
     write_cost(paths.COST, result)
     write_provenance(paths.PROVENANCE, record, params.train.device, training_versions(params.method))
 

@@ -22,6 +22,8 @@ from stages.foundation.split import Split
 # device, the engine and the number format, which a study resolves first, nor what changes speed alone.
 GRADIENT_DESCENT = (
     "model",
+    "train.protocol",
+    "train.trained",
     "train.epochs",
     "train.max_steps",
     "train.batch_size",
@@ -34,6 +36,10 @@ GRADIENT_DESCENT = (
     "train.pooler",
 )
 
+# Of these, what one protocol reads and the others do not.
+READ_UNDER = {"seed": ("train.max_steps", "train.patience"), "trained": ("train.trained",)}
+
+SEED_PROTOCOL = {"train.protocol": "seed"}  # before there was another
 FINE_TUNING_HEAD = {"train.pooling": "first", "train.pooler": "own"}  # before these were params
 
 

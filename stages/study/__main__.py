@@ -38,7 +38,7 @@ from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
 GRID = ("sizes", "seeds", "methods", "contrasts")
-OPTIONS = (*GRID, "precisions")  # what stands in for the values of params.yaml
+OPTIONS = (*GRID, "precisions", "protocol")  # what stands in for the values of params.yaml
 
 
 def plan(asked: Namespace) -> None:
@@ -76,7 +76,7 @@ def report(asked: Namespace) -> None:
             left_out = ", ".join(f"--{name}" for name in GRID)
             raise StudyError(f"--recorded shows every recorded cell of the model; leave out {left_out}")
         study, dataset, model = _asked(asked)
-        coverage = recorded_study(dataset, study.precisions, model=model, place=_place(asked))
+        coverage = recorded_study(dataset, study.precisions, model=model, protocol=study.protocol, place=_place(asked))
     else:
         study, dataset, model = _asked(asked)
         cells, there = cells_of(study, dataset=dataset, model=model), experiments(ROOT)
@@ -168,7 +168,10 @@ def _parser() -> ArgumentParser:
         entry.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
         entry.add_argument("--seeds", type=_numbers, help="e.g. 42-46")
         entry.add_argument("--methods", type=_words(*METHODS), help="e.g. lora,full")
-        entry.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="other protocols beside the first")
+        entry.add_argument("--protocol", choices=("seed", "trained"), help="as train.protocol")
+        entry.add_argument(
+            "--contrasts", type=_words("fixed_steps", "random"), help="the same in another way, beside it"
+        )
         entry.add_argument("--precisions", type=_words("bf16", "fp32"), help="formats that count, e.g. bf16,fp32")
         entry.add_argument("--dataset", help="a folder in data/sources")
         entry.add_argument("--model", help="as `model` in params.yaml")

@@ -1,4 +1,4 @@
-"""Which cells a study is made of: a cell is one experiment, told from its neighbours by five things and a contrast."""
+"""Which cells a study is made of: a cell is one experiment, told from its neighbours by what it sets of params.yaml."""
 
 import re
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from typing import Literal
 from stages.foundation.errors import check_param
 from stages.methods import METHODS
 
+Protocol = Literal["seed", "trained"]
 Contrast = Literal["", "fixed_steps", "random"]
 # The keys of params.yaml that a cell sets; all others are the study's own.
-VARIED = ("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.max_steps")
+VARIED = ("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.protocol", "train.max_steps")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +21,8 @@ class StudyParams:
     sizes: list[int]  # training rows
     seeds: list[int]
     methods: list[str]
-    contrasts: list[Literal["fixed_steps", "random"]]  # each method again under another protocol
+    protocol: Protocol  # as train.protocol
+    contrasts: list[Literal["fixed_steps", "random"]]  # each method again in another way
     fixed_steps: int  # train.max_steps of the contrast
     precisions: list[Literal["auto", "bf16", "fp32"]]  # whose cells count; in the first are missing ones made
     margins: list[float]  # accuracy, fraction; the first is the one that counts
@@ -35,6 +37,8 @@ class StudyParams:
             check_param(method in METHODS, f"study.methods must name {' or '.join(METHODS)}, got {method!r}")
         alone = "auto" not in self.precisions or len(self.precisions) == 1
         check_param(alone, f"study.precisions must be [auto] or name each, got {self.precisions}")
+        steps = "study.contrasts: fixed_steps belongs to study.protocol: seed; `trained` has train.trained.min_steps"
+        check_param(self.protocol == "seed" or "fixed_steps" not in self.contrasts, steps)
         check_param(min(self.sizes) >= 1, f"study.sizes must be 1 or more, got {min(self.sizes)}")
         check_param(self.fixed_steps >= 1, f"study.fixed_steps must be at least 1, got {self.fixed_steps}")
         for name in ("margins", "targets"):
@@ -56,16 +60,18 @@ class Cell:
     dataset: str
     model: str
     method: str
-    contrast: str  # empty: params.yaml's own protocol
     samples: int  # training rows
     seed: int
+    protocol: str = "seed"  # a Protocol; always this where a method has no steps
+    contrast: str = ""  # what else is done otherwise
     max_steps: int | None = None  # of the contrast fixed_steps
 
     @property
     def name(self) -> str:
         """What the experiment is called in `dvc exp show`."""
         extra = {"": "", "random": "-random", "fixed_steps": f"-{self.max_steps}steps"}[self.contrast]
-        words = f"{self.dataset}-{self.model}-{self.method}{extra}-n{self.samples}-s{self.seed}"
+        trained = "-trained" if self.protocol == "trained" else ""
+        words = f"{self.dataset}-{self.model}-{self.method}{trained}{extra}-n{self.samples}-s{self.seed}"
         return re.sub(r"[^A-Za-z0-9-]+", "-", words).strip("-")
 
     @property
@@ -89,6 +95,7 @@ class Cell:
             "dataset": self.dataset,
             "model": self.model,
             "method": self.method,
+            "train.protocol": self.protocol,
         }
         if self.contrast == "random":
             values["prepare.partition"] = "random"
@@ -105,6 +112,7 @@ def cells_of(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
             dataset=dataset,
             model=model,
             method=method,
+            protocol=study.protocol if METHODS[method].by_steps else "seed",
             contrast=contrast,
             samples=samples,
             seed=seed,

@@ -13,6 +13,7 @@ STUDY = StudyParams(
     sizes=[250, 500, 1000, 2000, 4000, 8000],
     seeds=[1, 2, 3],
     methods=["lora", "tfidf"],
+    protocol="seed",
     contrasts=[],
     fixed_steps=1750,
     precisions=["auto"],
@@ -44,7 +45,7 @@ def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Resul
     steps = 0 if cell.method == "tfidf" else cell.max_steps or 5 * cell.samples // 32
     told = {
         "data": "0123.dir",
-        "protocol": "9a9a",
+        "params_digest": "9a9a",
         "synthetic": False,
         "train_rows": cell.samples,
         "test_accuracy": accuracy,

@@ -189,7 +189,7 @@ def test_every_recorded_cell_has_the_key_that_the_params_of_its_time_give_it(rep
         monkeypatch.setattr(workspace, "_params", then)
         now = workspace.identity(result.cell, Computation(**told), data=str(result.numbers["data"]))
         assert replace(now, versions=result.versions).key == key, result.cell.name
-        assert now.protocol == result.numbers["protocol"]
+        assert now.params_digest == result.numbers["params_digest"]
 
 
 def with_implied(train, method):
@@ -210,6 +210,20 @@ def test_a_param_that_came_later_is_in_the_identity_by_any_other_value(method, k
 
     assert as_before == before
     assert other == before | {key: f"not {implied}"}
+
+
+UNDER_TRAINED = {"train.protocol": "trained", "train.trained": {"min_steps": 1000, "validations": 20}}
+
+
+def test_what_the_other_protocol_alone_reads_makes_no_other_cell():
+    def cell(**values):
+        return changed("train", lambda entry: entry["params"]["params.yaml"].update(values))
+
+    trained = cell(**UNDER_TRAINED)
+    assert trained.key != identity().key
+    assert cell(**UNDER_TRAINED, **{"train.patience": 9}).key == trained.key
+    assert cell(**UNDER_TRAINED | {"train.trained": {"min_steps": 500, "validations": 20}}).key != trained.key
+    assert cell(**UNDER_TRAINED | {"train.protocol": "seed"}).key == identity().key
 
 
 def test_the_order_of_adapted_layers_makes_no_other_cell():

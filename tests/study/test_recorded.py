@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def seeds(number, method="lora", model="minilm", **numbers):
     return [replace(result, key=f"{result.key} {sorted(numbers.items())}") for result in made]
 
 
-def recorded_study(dataset, precisions, *, model="minilm", **place):
-    return recorded.recorded_study(dataset, precisions, model=model, place=Place(**place))
+def recorded_study(dataset, precisions, *, model="minilm", protocol="seed", **place):
+    return recorded.recorded_study(dataset, precisions, model=model, protocol=protocol, place=Place(**place))
 
 
 def test_recorded_cells_of_one_version_make_a_study_without_any_workspace():
@@ -49,7 +50,7 @@ def test_recorded_cells_of_one_version_make_a_study_without_any_workspace():
     assert coverage.num_test_rows == 400
 
 
-@pytest.mark.parametrize("differs", ["training_version", "method_version", "data", "protocol"])
+@pytest.mark.parametrize("differs", ["training_version", "method_version", "data", "params_digest"])
 def test_recorded_cells_of_several_versions_are_not_mixed(differs):
     record(*seeds(2), made_result(a_cell(seed=3), ROWS, 0.7, **{differs: 2}))
 
@@ -61,9 +62,35 @@ def test_recorded_cells_of_several_versions_are_not_mixed(differs):
     )
 
 
-def test_each_method_may_have_a_protocol_of_its_own():
+def of_protocol(protocol, *results):
+    return [
+        replace(result, cell=replace(result.cell, protocol=protocol), key=f"{result.key}, {protocol}")
+        for result in results
+    ]
+
+
+def test_one_protocol_is_shown_and_the_other_named(capsys):
+    record(*seeds(2), *of_protocol("trained", *seeds(3)), *seeds(1, "tfidf", **TFIDF))
+
+    by_method = Counter((cell.method, cell.protocol) for cell in recorded_study("mine", ["auto"]).cells)
+    assert by_method == {("lora", "seed"): 2, ("tfidf", "seed"): 1}
+    assert "shown: protocol seed; 3 recorded cells are of trained: `--protocol trained`" in capsys.readouterr().out
+    by_method = Counter(
+        (cell.method, cell.protocol) for cell in recorded_study("mine", ["auto"], protocol="trained").cells
+    )
+    assert by_method == {("lora", "trained"): 3, ("tfidf", "seed"): 1}
+
+
+def test_a_protocol_of_which_nothing_is_recorded_is_refused_with_the_other():
+    record(*seeds(2))
+
+    with pytest.raises(StudyError, match="no recorded cell is of the protocol trained; `--protocol seed` shows those"):
+        recorded_study("mine", ["auto"], protocol="trained")
+
+
+def test_each_method_may_have_params_of_its_own():
     """Their params differ; only the data and the model are common."""
-    record(*seeds(2), *seeds(1, "tfidf", protocol="other", **TFIDF))
+    record(*seeds(2), *seeds(1, "tfidf", params_digest="other", **TFIDF))
 
     assert {cell.method for cell in recorded_study("mine", ["auto"]).cells} == {"lora", "tfidf"}
 

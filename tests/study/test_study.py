@@ -20,6 +20,8 @@ CHANGES = {
     "study.methods": ["tfidf"],
 }
 
+RECORDED = ("--protocol", "seed")
+
 
 def study(folder, *words):
     return subprocess.run(
@@ -172,7 +174,7 @@ def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(repository / name, tmp_path / name)
 
-    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", "--precisions", "bf16,fp32")
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", *RECORDED, "--precisions", "bf16,fp32")
 
     assert done.returncode == 0, done.stderr
     made, committed = (table_of((folder / "plots/study.md").read_text()) for folder in (tmp_path, repository))
@@ -182,7 +184,7 @@ def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(
     readme = (repository / "README.md").read_text()
     assert all(line in readme for line in committed)
 
-    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", "--model", "mpnet")
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", *RECORDED, "--model", "mpnet")
 
     assert done.returncode == 0, done.stderr
     told = [line for line in readme.splitlines() if line.startswith("| ") and "3 seeds" in line]

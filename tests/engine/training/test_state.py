@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from math import ceil
 
 import numpy as np
 import pytest
@@ -12,13 +11,15 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy, dropout
 
+from stages.engine.params import Schedule
 from stages.engine.training.history import Epoch
-from stages.engine.training.state import BatchOrder, Tally, TrainingState, steps_of_epochs
+from stages.engine.training.state import BatchOrder, Tally, TrainingState
 from stages.foundation.errors import StudyError
 from tests.engine.conftest import CPU, PARAMS
 
 LENGTHS = np.random.default_rng(0).integers(1, 30, size=30)
 LABELS = torch.arange(30) % 2
+SCHEDULE = Schedule(rounds=[4, 4, 4], warmup_steps=0, patience=3)
 
 
 class DrawingLearner:
@@ -49,7 +50,7 @@ def fresh(seed=0):
     torch.manual_seed(seed)
     learner = DrawingLearner(seed)
     params = replace(PARAMS, weight_decay=0.1)
-    return learner, TrainingState(learner, params, num_steps=[4, 4, 4], learning_rate=0.1, seed=seed)
+    return learner, TrainingState(learner, params, schedule=SCHEDULE, learning_rate=0.1, seed=seed)
 
 
 def step(learner, state):
@@ -193,19 +194,3 @@ def test_every_pass_holds_every_row_once_in_an_order_of_its_own():
 
     assert sorted(first) == sorted(second) == list(range(30))
     assert first != second
-
-
-@given(num_rows=st.integers(1, 500), batch_size=st.integers(1, 64), epochs=st.integers(1, 9))
-def test_without_max_steps_every_epoch_is_a_pass(num_rows, batch_size, epochs):
-    params = replace(PARAMS, batch_size=batch_size, epochs=epochs)
-
-    assert steps_of_epochs(params, num_rows) == epochs * [ceil(num_rows / batch_size)]
-
-
-@given(epochs=st.integers(1, 9), more=st.integers(0, 300))
-def test_max_steps_are_shared_by_the_epochs_as_equally_as_can_be(epochs, more):
-    steps = steps_of_epochs(replace(PARAMS, epochs=epochs, max_steps=epochs + more), 64)
-
-    assert len(steps) == epochs
-    assert sum(steps) == epochs + more
-    assert max(steps) - min(steps) <= 1
