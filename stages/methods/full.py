@@ -58,6 +58,7 @@ METHOD = Method(
     reads=GRADIENT_DESCENT,
     computation=None,
     implied={**SEED_PROTOCOL, **FINE_TUNING_HEAD},
+    tuned="learning_rate",
     by_steps=True,
     look=Look(color="#c2570c", marker="s", dash=(5, 1.5)),
     words=Words(

@@ -44,6 +44,7 @@ METHOD = Method(
     reads=GRADIENT_DESCENT,
     computation=None,
     implied={**SEED_PROTOCOL, "train.pooling": "mean", "train.pooler": "none"},
+    tuned="learning_rate",
     by_steps=True,
     look=Look(color="#158f78", marker="^", dash=(4, 1.5, 1, 1.5)),
     words=Words(

@@ -108,6 +108,7 @@ METHOD = Method(
     reads=GRADIENT_DESCENT,
     computation=None,
     implied={**SEED_PROTOCOL, **FINE_TUNING_HEAD, "train.lora.use_rslora": False, "train.lora.use_dora": False},
+    tuned="learning_rate",
     by_steps=True,
     look=Look(color="#1f4e8c", marker="o", dash=()),
     words=Words(

@@ -140,6 +140,7 @@ class Method:
     reads: tuple[str, ...]  # dotted keys and sections of params.yaml that its numbers hang on, beside its own section
     computation: Computation | None  # what it always computes with; None: as params.yaml says, `auto` by the engine
     implied: Mapping[str, Any]  # dotted keys of params that came later: the values that earlier results were made with
+    tuned: str  # the key of its section that `study tune` chooses by validation
     by_steps: bool  # trained by optimizer steps: it has epochs, and its section a learning_rate
     look: Look
     words: Words

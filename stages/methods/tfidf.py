@@ -188,6 +188,7 @@ METHOD = Method(
     reads=(),
     computation=COMPUTATION,
     implied={},
+    tuned="inverse_regularization",
     by_steps=False,
     look=Look(color="#6b6f75", marker="D", dash=(1, 1.2)),
     words=Words(

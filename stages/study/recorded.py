@@ -35,7 +35,15 @@ class Place:
         return f"{self.engine} on {self.device}"
 
 
-def recorded_study(dataset: str, precisions: Sequence[str], *, model: str, protocol: str, place: Place) -> Coverage:
+def recorded_study(
+    dataset: str,
+    precisions: Sequence[str],
+    *,
+    model: str,
+    protocol: str,
+    tuned: Mapping[tuple[str, int], float] | None,
+    place: Place,
+) -> Coverage:
     """The recorded cells of a model and protocol alone, whatever the code is now; of several versions the largest part.
 
     Args:
@@ -43,16 +51,16 @@ def recorded_study(dataset: str, precisions: Sequence[str], *, model: str, proto
         precisions: Number formats that may be pooled, the preferred one first; `auto`: the only one that there is.
         model: As `model` in params.yaml; cells of a method without a base model are everybody's.
         protocol: As `train.protocol`; cells of a method without steps are everybody's.
+        tuned: What tuning chose, by method and size, where tuned cells are meant.
         place: The engine and device to take; `auto`: those of most cells.
 
     Raises:
-        StudyError: If no cell is of the model and protocol, or cells were computed in several formats and `auto` chooses
-            none.
+        StudyError: If no cell is of the model and protocol, or there are several formats and `auto` chooses none.
     """
     recorded = read_results(dataset)
     _require_model(dataset, model, recorded.by_key.values())
     of_model = [result for result in recorded.by_key.values() if result.cell.base_model in ("", model)]
-    known = _of_protocol(of_model, protocol)
+    known = _tuned(_of_protocol(of_model, protocol), tuned)
     asked = [result for result in known if result.cell.method in METHODS and _counts(result, precisions)]
     kinds = _most_common_kinds(asked)
     kept = [result for result in asked if result.kind == kinds.get(result.cell.method)]
@@ -168,6 +176,17 @@ def _of_protocol(results: Sequence[Result], protocol: str) -> list[Result]:
     return [
         result for result in results if result.cell.protocol == protocol or not METHODS[result.cell.method].by_steps
     ]
+
+
+def _tuned(results: Sequence[Result], chosen: Mapping[tuple[str, int], float] | None) -> list[Result]:
+    """Those with the values that tuning chose, or those with the values of params.yaml."""
+    wanted = chosen or {}
+    kept = [one for one in results if one.cell.tuned == wanted.get((one.cell.method, one.cell.samples))]
+    if chosen is not None:
+        kept = [one for one in kept if one.cell.tuned is not None]
+    if left := len(results) - len(kept):
+        say(f"left out: {left:,} recorded cells with other values of what is tuned (study.tuned)")
+    return kept
 
 
 def _most_common_kinds(results: Collection[Result]) -> dict[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ TEXTS = (  # digests and versions of libraries may look like numbers
     *("key", "commit", "contrast", "data", "params_digest", "weights_sha256"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
-IDENTITY = ["dataset", "model", "method", "protocol", "contrast", "samples", "seed", "max_steps"]
+IDENTITY = ["dataset", "model", "method", "protocol", "contrast", "samples", "seed", "max_steps", "tuned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +223,7 @@ def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) ->
             samples=int(record["samples"]),
             seed=int(record["seed"]),
             max_steps=None if max_steps == "" else int(float(max_steps)),
+            tuned=None if record["tuned"] == "" else float(record["tuned"]),
         ),
         key=key,
         numbers={name: value for name, value in record.items() if name not in (*IDENTITY, "key")},

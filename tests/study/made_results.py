@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.study.cells import Cell, StudyParams
+from stages.study.cells import Cell, StudyParams, TuningParams
 from stages.study.collect import Coverage
 from stages.study.store import Result, Results, RowFacts
 
@@ -14,6 +14,8 @@ STUDY = StudyParams(
     seeds=[1, 2, 3],
     methods=["lora", "tfidf"],
     protocol="seed",
+    tuned=False,
+    tuning=TuningParams(factors=[0.5, 1.0, 2.0], seeds=[7]),
     contrasts=[],
     fixed_steps=1750,
     precisions=["auto"],

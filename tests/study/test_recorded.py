@@ -36,8 +36,9 @@ def seeds(number, method="lora", model="minilm", **numbers):
     return [replace(result, key=f"{result.key} {sorted(numbers.items())}") for result in made]
 
 
-def recorded_study(dataset, precisions, *, model="minilm", protocol="seed", **place):
-    return recorded.recorded_study(dataset, precisions, model=model, protocol=protocol, place=Place(**place))
+def recorded_study(dataset, precisions, *, model="minilm", protocol="seed", tuned=None, **place):
+    place = Place(**place)
+    return recorded.recorded_study(dataset, precisions, model=model, protocol=protocol, tuned=tuned, place=place)
 
 
 def test_recorded_cells_of_one_version_make_a_study_without_any_workspace():
@@ -86,6 +87,20 @@ def test_a_protocol_of_which_nothing_is_recorded_is_refused_with_the_other():
 
     with pytest.raises(StudyError, match="no recorded cell is of the protocol trained; `--protocol seed` shows those"):
         recorded_study("mine", ["auto"], protocol="trained")
+
+
+def test_tuned_cells_and_others_are_not_mixed(capsys):
+    tuned = [
+        replace(result, cell=replace(result.cell, tuned=value), key=f"{result.key} {value}")
+        for value in (1e-3, 2e-3)
+        for result in seeds(3)
+    ]
+    record(*seeds(2), *tuned)
+
+    assert {cell.tuned for cell in recorded_study("mine", ["auto"]).cells} == {None}
+    assert "left out: 6 recorded cells with other values of what is tuned" in capsys.readouterr().out
+    kept = recorded_study("mine", ["auto"], tuned={("lora", 1000): 2e-3}).cells
+    assert [(cell.tuned, cell.seed) for cell in kept] == [(2e-3, 1), (2e-3, 2), (2e-3, 3)]
 
 
 def test_each_method_may_have_params_of_its_own():

@@ -18,6 +18,7 @@ CHANGES = {
     "study.sizes": [20, 40],
     "study.seeds": [1, 2],
     "study.methods": ["tfidf"],
+    "study.tuning.factors": [1.0, 3.0],
 }
 
 RECORDED = ("--protocol", "seed")
@@ -117,6 +118,17 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     assert again.stdout == "2 cells, 2 finished, 0 to make\n", again.stderr
     tree = subprocess.run(["git", "status", "--porcelain"], cwd=project, check=True, capture_output=True, text=True)
     assert tree.stdout == "", "the workspace stays as it was"
+
+    tuned = study(project, "tune", "--sizes", "20")
+    assert tuned.returncode == 0, tuned.stderr
+    assert tuned.stdout.startswith("2 trials, 0 finished, 2 to make\n")
+    run_git(project, "add", "metrics/study")
+    run_git(project, "commit", "-qm", "Tuned")
+    assert study(project, "tune", "--sizes", "20").stdout.startswith("2 trials, 2 finished, 0 to make\n")
+    untuned = study(project, "plan", "--tuned", "--seeds", "1")
+    assert "nothing is chosen yet for tfidf at 40 rows" in untuned.stderr
+    with_choice = study(project, "plan", "--tuned", "--sizes", "20", "--seeds", "1")
+    assert with_choice.stdout.startswith("1 cells: "), with_choice.stderr
 
     told = study(project, "report")
     assert told.returncode == 0, told.stderr
