@@ -112,7 +112,7 @@ def test_a_grid_of_which_something_is_not_tuned_says_what_to_type():
 
 def test_trials_survive_their_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = trials({1.0: (0.5, 0.25), 2.5e-4: (0.4, 0.3)}) + [trial(1.0, 0.1, method="tfidf", model="", key="0e1")]
+    made = [*trials({1.0: (0.5, 0.25), 2.5e-4: (0.4, 0.3)}), trial(1.0, 0.1, method="tfidf", model="", key="0e1")]
 
     write_trials("mine", made)
 
