@@ -13,8 +13,10 @@ Protocol = Literal["seed", "trained"]
 Contrast = Literal["", "fixed_steps", "random"]
 NOTHING_TUNED: Mapping[tuple[str, int], float] = {}
 # The keys of params.yaml that a cell sets; all others are the study's own.
-VARIED = ("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.protocol", "train.max_steps")
-VARIED += tuple(f"train.{method.name}.{method.tuned}" for method in METHODS.values())
+VARIED = (
+    *("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.protocol", "train.max_steps"),
+    *(f"train.{method.name}.{method.tuned}" for method in METHODS.values()),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +121,9 @@ class Cell:
             "dataset": self.dataset,
             "model": self.model,
             "method": self.method,
-            "train.protocol": self.protocol,
         }
+        if METHODS[self.method].by_steps:
+            values["train.protocol"] = self.protocol
         if self.contrast == "random":
             values["prepare.partition"] = "random"
         if self.max_steps is not None:

@@ -151,7 +151,7 @@ def test_other_weights_behind_a_model_that_no_param_pins_make_another_cell(model
     one, other = of_weights(model, "a1", entry), of_weights(model, "b2", entry)
 
     assert one.key != other.key
-    assert one.protocol != other.protocol
+    assert one.params_digest != other.params_digest
     assert one.differences(other) == "other base weights"
     assert one.key == of_weights(model, "a1", entry).key
 
@@ -324,12 +324,12 @@ def test_a_method_without_a_model_or_steps_reads_neither():
     assert tfidf.versions == {"corpus": 1, "tfidf": 1, "scoring": 1}
 
 
-def test_the_protocol_is_what_cells_of_one_method_share():
-    shared = identity().protocol
+def test_the_params_that_cells_of_one_method_share_have_one_digest():
+    shared = identity().params_digest
 
-    assert with_params("subsample", samples=8000).protocol == shared
-    assert with_params("prepare", prepare__partition="random").protocol == shared
-    assert with_params(train__epochs=9).protocol != shared
+    assert with_params("subsample", samples=8000).params_digest == shared
+    assert with_params("prepare", prepare__partition="random").params_digest == shared
+    assert with_params(train__epochs=9).params_digest != shared
     assert {"samples", "prepare.partition", "train.max_steps"} <= set(VARIED)
 
 

@@ -185,7 +185,7 @@ def test_formats_of_which_only_one_is_left_on_the_device_are_no_mixture():
 
 @pytest.mark.parametrize("model", ["minilm", "mpnet"])
 def test_of_two_models_the_one_asked_for_is_shown_and_cells_that_no_model_decides_count_for_both(model, capsys):
-    record(*seeds(2), *seeds(5, model="mpnet", protocol="1b1b"), *seeds(3, "tfidf", **TFIDF))
+    record(*seeds(2), *seeds(5, model="mpnet", params_digest="1b1b"), *seeds(3, "tfidf", **TFIDF))
 
     found = recorded_study("mine", ["auto"], model=model).found()
 
@@ -220,7 +220,8 @@ def test_in_the_format_asked_for_the_version_of_most_of_its_cells_counts():
 @pytest.fixture
 def grid(monkeypatch):
     """A repository without data, models or a cache; gives what records cells of today, and what gives a command."""
-    write_params({"dataset": "mine", "study.sizes": [1000], "study.seeds": [1, 2], "study.methods": ["lora", "tfidf"]})
+    grid = {"study.sizes": [1000], "study.seeds": [1, 2], "study.methods": ["lora", "tfidf"], "study.protocol": "seed"}
+    write_params({"dataset": "mine"} | grid)
     git = ["git", "-c", "user.name=n", "-c", "user.email=e@x.y"]
     for words in (["git", "init", "-q"], ["dvc", "init", "-q"], [*git, "commit", "-qm", "m", "--allow-empty"]):
         subprocess.run(words, check=True, capture_output=True)

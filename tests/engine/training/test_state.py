@@ -41,6 +41,9 @@ class DrawingLearner:
     def tensors(self):
         return {"features": self.rows}
 
+    def validation_logits(self):
+        return (self.rows[:5] @ self.weight).detach().numpy()
+
     def logits(self, rows):
         noise = torch.from_numpy(self.own[0].normal(size=(len(rows), 4))) + torch.rand(4, generator=self.own[1])
         return dropout(self.rows[rows] + noise.float(), 0.2) @ self.weight
@@ -61,16 +64,22 @@ def step(learner, state):
     state.optimizer.zero_grad()
     loss.backward()
     state.optimizer.step()
-    state.schedule.step()
+    state.rates.step()
     state.step += 1
     state.tally.add(loss, logits, LABELS[rows])
-    return rows.tolist(), loss.item(), state.schedule.get_last_lr(), state.tally.means(), learner.weight.tolist()
+    return rows.tolist(), loss.item(), state.rates.get_last_lr(), state.tally.means(), learner.weight.tolist()
 
 
 def an_epoch(number, loss):
     return Epoch(
         epoch=number, train_loss=loss, val_loss=loss, train_accuracy=0.1, val_accuracy=1 / 3, learning_rate=1e-3
     )
+
+
+def validated(learner, state):
+    """As the loop does it."""
+    state.validation_logits.append(learner.validation_logits())
+    state.history.append(an_epoch(1, 0.7))
 
 
 def kept(state):
@@ -87,7 +96,7 @@ def test_another_state_goes_on_from_any_step_to_the_last_bit(done, ahead):
     for at in range(done):
         step(learner, state)
         if at == 3:
-            state.history.append(an_epoch(1, 0.7))
+            validated(learner, state)
             state.keep_best()
             state.tally = Tally(CPU)
     state.seconds, state.rows_seen = 1 / 3, 30
@@ -100,6 +109,7 @@ def test_another_state_goes_on_from_any_step_to_the_last_bit(done, ahead):
 
     assert (other.step, other.seconds, other.rows_seen) == (done, 1 / 3, 30)
     assert other.history == state.history
+    np.testing.assert_array_equal(other.validation_logits, state.validation_logits)
     assert torch.equal(other.best_weights[0], state.best_weights[0]) or not state.history
     assert [step(other_learner, other) for _ in range(ahead)] == expected
 
@@ -107,7 +117,7 @@ def test_another_state_goes_on_from_any_step_to_the_last_bit(done, ahead):
 def test_of_a_finished_training_only_its_result_is_kept_and_taken_up():
     learner, state = fresh()
     step(learner, state)
-    state.history.append(an_epoch(1, 0.7))
+    validated(learner, state)
     state.keep_best()
     best = learner.weight.detach().clone()
     step(learner, state)
@@ -118,7 +128,7 @@ def test_of_a_finished_training_only_its_result_is_kept_and_taken_up():
     other.restore(tensors, facts)
     other.take_best()
 
-    assert set(tensors) == {"best.0", "history", "seconds"}
+    assert set(tensors) == {"best.0", "history", "validation_logits", "seconds"}
     assert torch.equal(other_learner.weight, best)
     assert (other.finished, other.seconds, other.history) == (True, 2.5, state.history)
 
@@ -140,7 +150,7 @@ def test_steps_are_counted_within_the_epoch_and_told_of_all():
     learner, state = fresh()
     for _ in range(6):
         step(learner, state)
-    state.history.append(an_epoch(1, 0.7))
+    validated(learner, state)
 
     assert state.steps_in_epoch == 2
     assert state.progress == "step 6 of 12"
