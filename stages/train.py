@@ -1,16 +1,15 @@
 """Train one experiment: one training-set size, one seed, one method.
 
 Reads   data/subset/train.parquet, data/prepared/validation.parquet
-Writes  data/model/, its calibration inside; data/history.csv, data/cost.json, data/provenance.json: cached outs only,
-        so that any clone can restore them; evaluate publishes what Git keeps
+Writes  data/model/, its calibration inside; data/history.csv, data/validations.parquet, data/cost.json,
+        data/provenance.json: cached outs only, so that any clone can restore them; evaluate publishes what Git keeps
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)
         metrics/live/: while it runs, where it is, for `dvc exp show`
 """
 
-from stages.engine.predict import BATCH_TOKENS
 from stages.engine.provenance import write_provenance
 from stages.engine.threads import polite_threads
-from stages.engine.training.history import choice_of_epoch, write_cost, write_history
+from stages.engine.training.history import best_epoch, choice_of_epoch, write_cost, write_history, write_validations
 from stages.foundation import paths
 from stages.foundation.log import followed, say
 from stages.foundation.params import read_params
@@ -40,11 +39,12 @@ def main() -> None:
 
     classifier.save(paths.MODEL)
     write_history(paths.HISTORY, result.history)
+    write_validations(paths.VALIDATIONS, result.validation_logits)
     write_cost(paths.COST, result)
     write_provenance(paths.PROVENANCE, record, params.train.device, training_versions(params.method))
-    logits = classifier.predict(validation, BATCH_TOKENS)  # once more, with the weights that were kept
+    chosen = result.validation_logits[best_epoch(result.history).epoch - 1]
     pairs = validation.second is not None
-    calibrator = fit_calibrator(logits, validation.labels, validation.label_names, reads_pairs=pairs)
+    calibrator = fit_calibrator(chosen, validation.labels, validation.label_names, reads_pairs=pairs)
     write_calibrator(paths.MODEL, calibrator)
 
 

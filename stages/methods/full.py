@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.engine.params import Device, check_learning_rate
-from stages.methods.method import FINE_TUNING_HEAD, GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
+from stages.methods.method import (
+    FINE_TUNING_HEAD,
+    GRADIENT_DESCENT,
+    SEED_PROTOCOL,
+    Classifier,
+    Look,
+    Method,
+    MethodView,
+    Words,
+)
 
 NAME = "full"
 VERSION = 1  # of its numbers
@@ -48,7 +57,8 @@ METHOD = Method(
     params=FullParams,
     reads=GRADIENT_DESCENT,
     computation=None,
-    implied=FINE_TUNING_HEAD,
+    implied={**SEED_PROTOCOL, **FINE_TUNING_HEAD},
+    tuned="learning_rate",
     by_steps=True,
     look=Look(color="#c2570c", marker="s", dash=(5, 1.5)),
     words=Words(

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stages.engine.params import Device, check_learning_rate
 from stages.foundation.errors import check_param
-from stages.methods.method import FINE_TUNING_HEAD, GRADIENT_DESCENT, Classifier, Look, Method, MethodView, Words
+from stages.methods.method import (
+    FINE_TUNING_HEAD,
+    GRADIENT_DESCENT,
+    SEED_PROTOCOL,
+    Classifier,
+    Look,
+    Method,
+    MethodView,
+    Words,
+)
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -98,7 +107,8 @@ METHOD = Method(
     params=LoraParams,
     reads=GRADIENT_DESCENT,
     computation=None,
-    implied={**FINE_TUNING_HEAD, "train.lora.use_rslora": False, "train.lora.use_dora": False},
+    implied={**SEED_PROTOCOL, **FINE_TUNING_HEAD, "train.lora.use_rslora": False, "train.lora.use_dora": False},
+    tuned="learning_rate",
     by_steps=True,
     look=Look(color="#1f4e8c", marker="o", dash=()),
     words=Words(

@@ -23,6 +23,8 @@ from stages.foundation.split import Split
 # device, the engine and the number format, which a study resolves first, nor what changes speed alone.
 GRADIENT_DESCENT = (
     "model",
+    "train.protocol",
+    "train.trained",
     "train.epochs",
     "train.max_steps",
     "train.batch_size",
@@ -35,6 +37,10 @@ GRADIENT_DESCENT = (
     "train.pooler",
 )
 
+# Of these, what one protocol reads and the others do not.
+READ_UNDER = {"seed": ("train.max_steps", "train.patience"), "trained": ("train.trained",)}
+
+SEED_PROTOCOL = {"train.protocol": "seed"}  # before there was another
 FINE_TUNING_HEAD = {"train.pooling": "first", "train.pooler": "own"}  # before these were params
 
 
@@ -138,6 +144,7 @@ class Method:
     reads: tuple[str, ...]  # dotted keys and sections of params.yaml that its numbers hang on, beside its own section
     computation: Computation | None  # what it always computes with; None: as params.yaml says, `auto` by the engine
     implied: Mapping[str, Any]  # dotted keys of params that came later: the values that earlier results were made with
+    tuned: str  # the key of its section that `study tune` chooses by validation
     by_steps: bool  # trained by optimizer steps: it has epochs, and its section a learning_rate
     look: Look
     words: Words

@@ -93,7 +93,8 @@ class TfidfClassifier:
         self.regression.fit(self.vectorizer.fit_transform(_documents(train)), train.labels)
         seconds = time.perf_counter() - started
         train_loss, train_accuracy = _loss_and_accuracy(self.predict(train), train.labels)
-        val_loss, val_accuracy = _loss_and_accuracy(self.predict(validation), validation.labels)
+        logits = self.predict(validation)
+        val_loss, val_accuracy = _loss_and_accuracy(logits, validation.labels)
         say(f"  validation loss {val_loss:.4f}, accuracy {val_accuracy:.4f}")
         epoch = Epoch(
             epoch=1,
@@ -103,7 +104,12 @@ class TfidfClassifier:
             val_accuracy=val_accuracy,
             learning_rate=0.0,
         )
-        return Fit(history=[epoch], train_seconds=seconds, samples_per_second=len(train) / seconds)
+        return Fit(
+            history=[epoch],
+            validation_logits=logits[None],
+            train_seconds=seconds,
+            samples_per_second=len(train) / seconds,
+        )
 
     def predict(self, split: Split, batch_tokens: int = 0) -> NDArray[np.float32]:  # noqa: ARG002
         """(N, C) float32 logits, in the order of the rows; all at once, whatever the budget."""
@@ -207,6 +213,7 @@ METHOD = Method(
     reads=(),
     computation=COMPUTATION,
     implied={},
+    tuned="inverse_regularization",
     by_steps=False,
     look=Look(color="#6b6f75", marker="D", dash=(1, 1.2)),
     words=Words(

@@ -11,6 +11,7 @@ from stages.reporting.params import ReportView
 POOLING = {"first": "the last state of the first token", "mean": "the mean of the last states of all tokens"}
 POOLER = {"own": ", through the architecture's own dense layer", "none": ""}
 TRANSFORMERS = "what Transformers' classifier of this model reads: nearly always the last state of the first token"
+FALLING = "at the first step, falling linearly to 0"
 ENGINES = {"packed": "packed, without padding", "plain": "plain, Transformers' own"}
 
 
@@ -31,7 +32,7 @@ def training(params: ReportView, scored: Numbers, provenance: Numbers) -> list[l
     engine: str = provenance["engine_used"]
     rows = [["method", f"{method.name}: {method.words.title}"], *method.words.own_rows(params.own)]
     if method.by_steps:
-        rows.append(["learning rate", f"{params.own.learning_rate:g} at the first step, falling linearly to 0"])
+        rows.append(["learning rate", f"{params.own.learning_rate:g} {_course(params)}"])
     if method.has_base_model:
         reading = params.train.reading
         read = TRANSFORMERS if reading.is_transformers else POOLING[reading.pooling] + POOLER[reading.pooler]
@@ -56,9 +57,10 @@ def curves_note(params: ReportView) -> str:
     if not method.by_steps:
         return method.words.curves
     note = f"{method.words.curves} The epoch with the lowest validation loss is kept."
-    if params.train.max_steps is None:
+    steps = params.train.schedule(params.samples).steps
+    if params.train.epochs_are_passes:
         return note
-    return f"{note} An epoch is here an equal share of {count(params.train.max_steps)} steps, not a pass over the rows."
+    return f"{note} An epoch is here an equal share of {count(steps)} steps, not a pass over the rows."
 
 
 def _trained_share(scored: Numbers) -> list[list[str]]:
@@ -75,10 +77,18 @@ def _descent(params: ReportView, scored: Numbers) -> list[list[str]]:
         ["weight decay, gradient norm", f"{training.weight_decay:g}, at most {training.max_grad_norm:g}"],
         ["longest text", f"{training.max_tokens} tokens"],
     ]
-    if training.max_steps is not None:
-        steps = f"at most {count(training.max_steps)}, in {training.epochs} equal rounds, here called epochs"
+    schedule = training.schedule(params.samples)
+    rows.append(["protocol", training.protocol])
+    if not training.epochs_are_passes:
+        steps = f"at most {count(schedule.steps)}, in {len(schedule.rounds)} equal rounds, here called epochs"
         rows.append(["optimizer steps", steps])
     run, best = scored["epochs_run"], scored["best_epoch"]
-    rows.append(["epochs", f"{run} of at most {training.epochs}, epoch {best} kept"])
-    rows.append(["patience, in epochs", f"{training.patience} without a better validation loss"])
+    rows.append(["epochs", f"{run} of at most {len(schedule.rounds)}, epoch {best} kept"])
+    rows.append(["patience, in epochs", f"{schedule.patience} without a better validation loss"])
     return rows
+
+
+def _course(params: ReportView) -> str:
+    """How the learning rate moves."""
+    warmup = params.train.schedule(params.samples).warmup_steps
+    return f"after {count(warmup)} steps of rising to it, then falling linearly to 0" if warmup else FALLING

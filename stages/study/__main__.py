@@ -1,6 +1,7 @@
 """Many experiments, one answer.
 
 python -m stages.study plan     what the grid still lacks, how long that takes, what it can show
+python -m stages.study tune     choose learning rates by validation, on seeds that do not count
 python -m stages.study run      make the missing cells, each a named DVC experiment
 python -m stages.study report   gather the finished cells and write the answer page
 python -m stages.study verify   run some recorded cells again: does today's code compute what the record says?
@@ -13,7 +14,13 @@ The grid stands in params.yaml under `study`; options stand in for its values:
 
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    BooleanOptionalAction,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,11 +43,12 @@ from stages.study.repository import experiments
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
 from stages.study.store import read_results, require_same_record, write_results
+from stages.study.tune import at_the_edge, chosen, read_trials, require_chosen, trial_cells, trial_of, write_trials
 from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
 GRID = ("sizes", "seeds", "methods", "contrasts")
-OPTIONS = (*GRID, "precisions")  # what stands in for the values of params.yaml
+OPTIONS = (*GRID, "precisions", "protocol", "tuned")  # what stands in for the values of params.yaml
 
 
 def plan(asked: Namespace) -> None:
@@ -82,10 +90,17 @@ def report(asked: Namespace) -> None:
             left_out = ", ".join(f"--{name}" for name in GRID)
             raise StudyError(f"--recorded shows every recorded cell of the model; leave out {left_out}")
         study, dataset, model = _asked(asked)
-        coverage = recorded_study(dataset, study.precisions, model=model, place=_place(asked))
+        coverage = recorded_study(
+            dataset,
+            study.precisions,
+            model=model,
+            protocol=study.protocol,
+            tuned=chosen(read_trials(dataset), study, model=model) if study.tuned else None,
+            place=_place(asked),
+        )
     else:
         study, dataset, model = _asked(asked)
-        cells, there = cells_of(study, dataset=dataset, model=model), experiments(ROOT)
+        cells, there = _cells(study, dataset=dataset, model=model), experiments(ROOT)
         pinned = pins_weights(dict(leaves(read_yaml(paths.PARAMS))) | {"model": model})
         seen = computations_seen(
             study.methods, study.precisions, read_results(dataset), there, model=model, pinned=pinned
@@ -95,6 +110,35 @@ def report(asked: Namespace) -> None:
         require_same_record(cells[0].dataset, coverage.results)
         write_results(cells[0].dataset, coverage.results)
     write_report(coverage, study, with_sentences=asked.sentences)
+
+
+def tune(asked: Namespace) -> None:
+    """Choose the learning rate of each method and size by validation."""
+    study, dataset, model = _asked(asked)
+    computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
+    require_committed(ROOT)
+    cells = trial_cells(study, dataset=dataset, model=model)
+    known = {trial.key: trial for trial in read_trials(dataset)}
+
+    def stock() -> Coverage:
+        return take_stock(ROOT, cells, computations, experiments(ROOT))
+
+    coverage = stock()
+    missing = [cell for cell in coverage.missing if known.keys().isdisjoint(coverage.cells[cell])]
+    say(f"{len(cells)} trials, {len(cells) - len(missing)} finished, {len(missing)} to make")
+    failed = make_cells(ROOT, {cell: computations[cell.method][0] for cell in missing}, jobs=asked.jobs, seconds={})
+    coverage = stock()
+    by_key = {key: cell for cell, keys in coverage.cells.items() for key in keys}
+    made = {key: trial_of(by_key[key], experiment) for key, experiment in coverage.finished.items()}
+    trials = list((known | made).values())
+    write_trials(dataset, trials)
+    found = chosen(trials, study, model=model)
+    for (method, samples), value in sorted(found.items()):
+        say(f"{method} at {samples:,} rows: {METHODS[method].tuned} {value:g}")
+    for line in at_the_edge(trials, found):
+        say(f"at the edge: {line}; other study.tuning.factors would look further")
+    if failed:
+        raise StudyError(f"{len(failed)} of {len(missing)} trials failed; run the same command again for these")
 
 
 def verify(asked: Namespace) -> None:
@@ -116,7 +160,7 @@ def _collected(cells: list[Cell], computations: Computations) -> Coverage:
 def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     """The section `study` with what the command line says instead; data set and model."""
     study = read_params(STUDY, StudyView).study
-    given = {name: getattr(asked, name) for name in OPTIONS}
+    given = {name: getattr(asked, name, None) for name in OPTIONS}
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
     dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
@@ -125,14 +169,22 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
             raise StudyError(
                 f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
             )
-    return study, dataset, model
+    return study, str(dataset), str(model)
 
 
 def _grid(asked: Namespace) -> tuple[StudyParams, list[Cell], Computations]:
     """The grid, its cells, and what each method is computed with here: the engine is asked, once."""
     study, dataset, model = _asked(asked)
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
-    return study, cells_of(study, dataset=dataset, model=model), computations
+    return study, _cells(study, dataset=dataset, model=model), computations
+
+
+def _cells(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
+    """The cells of the grid, with what tuning chose for them where that is asked for."""
+    if not study.tuned:
+        return cells_of(study, dataset=dataset, model=model)
+    found = require_chosen(chosen(read_trials(dataset), study, model=model), study, dataset=dataset)
+    return cells_of(study, dataset=dataset, model=model, tuned=found)
 
 
 def _place(asked: Namespace) -> Place:
@@ -172,14 +224,17 @@ def _words(*known: str) -> Callable[[str], list[str]]:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="plan | run | report | verify | compare")
-    for command in (plan, run, report, verify):
+    commands = parser.add_subparsers(required=True, metavar="plan | tune | run | report | verify | compare")
+    for command in (plan, tune, run, report, verify):
         entry = _entry(commands, command)
         grid = entry.add_argument_group("grid", "instead of the values of params.yaml, section study")
         grid.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
-        grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
+        if command is not tune:
+            grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
+            grid.add_argument("--tuned", action=BooleanOptionalAction, help="with the values that `tune` chose")
         grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
-        grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="other protocols beside the first")
+        grid.add_argument("--protocol", choices=("seed", "trained"), help="as train.protocol")
+        grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="each again in another way")
         grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
         grid.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
         grid.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")

@@ -1,6 +1,7 @@
-"""Which cells a study is made of: a cell is one experiment, told from its neighbours by five things and a contrast."""
+"""Which cells a study is made of: a cell is one experiment, told from its neighbours by what it sets of params.yaml."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -8,9 +9,29 @@ from typing import Literal
 from stages.foundation.errors import check_param
 from stages.methods import METHODS
 
+Protocol = Literal["seed", "trained"]
 Contrast = Literal["", "fixed_steps", "random"]
+NOTHING_TUNED: Mapping[tuple[str, int], float] = {}
 # The keys of params.yaml that a cell sets; all others are the study's own.
-VARIED = ("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.max_steps")
+VARIED = (
+    *("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.protocol", "train.max_steps"),
+    *(f"train.{method.name}.{method.tuned}" for method in METHODS.values()),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuningParams:
+    """The section `study.tuning`: the same number of trials for every method and size."""
+
+    factors: list[float]  # of the value in params.yaml: the learning rate, or C of tfidf
+    seeds: list[int]  # of the trials; they never count in the study
+
+    def __post_init__(self) -> None:
+        for name in ("factors", "seeds"):
+            values = getattr(self, name)
+            check_param(values, f"study.tuning.{name} is empty")
+            check_param(len(set(values)) == len(values), f"study.tuning.{name} names one value twice: {values}")
+        check_param(min(self.factors) > 0, f"study.tuning.factors must be above 0, got {min(self.factors)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +41,10 @@ class StudyParams:
     sizes: list[int]  # training rows
     seeds: list[int]
     methods: list[str]
-    contrasts: list[Literal["fixed_steps", "random"]]  # each method again under another protocol
+    protocol: Protocol  # as train.protocol
+    tuned: bool  # whether each cell takes the value that `tune` chose for its method and size
+    tuning: TuningParams
+    contrasts: list[Literal["fixed_steps", "random"]]  # each method again in another way
     fixed_steps: int  # train.max_steps of the contrast
     precisions: list[Literal["auto", "bf16", "fp32"]]  # whose cells count; in the first are missing ones made
     margins: list[float]  # accuracy, fraction; the first is the one that counts
@@ -35,6 +59,10 @@ class StudyParams:
             check_param(method in METHODS, f"study.methods must name {' or '.join(METHODS)}, got {method!r}")
         alone = "auto" not in self.precisions or len(self.precisions) == 1
         check_param(alone, f"study.precisions must be [auto] or name each, got {self.precisions}")
+        steps = "study.contrasts: fixed_steps belongs to study.protocol: seed; `trained` has train.trained.min_steps"
+        check_param(self.protocol == "seed" or "fixed_steps" not in self.contrasts, steps)
+        counted = sorted(set(self.seeds) & set(self.tuning.seeds))
+        check_param(not counted, f"study.seeds and study.tuning.seeds share {counted}: what chose must not count")
         check_param(min(self.sizes) >= 1, f"study.sizes must be 1 or more, got {min(self.sizes)}")
         check_param(self.fixed_steps >= 1, f"study.fixed_steps must be at least 1, got {self.fixed_steps}")
         for name in ("margins", "targets"):
@@ -56,16 +84,20 @@ class Cell:
     dataset: str
     model: str
     method: str
-    contrast: str  # empty: params.yaml's own protocol
     samples: int  # training rows
     seed: int
+    protocol: str = "seed"  # a Protocol; always this where a method has no steps
+    contrast: str = ""  # what else is done otherwise
+    tuned: float | None = None  # of the key that its method tunes; None: as params.yaml says
     max_steps: int | None = None  # of the contrast fixed_steps
 
     @property
     def name(self) -> str:
         """What the experiment is called in `dvc exp show`."""
         extra = {"": "", "random": "-random", "fixed_steps": f"-{self.max_steps}steps"}[self.contrast]
-        words = f"{self.dataset}-{self.model}-{self.method}{extra}-n{self.samples}-s{self.seed}"
+        trained = "-trained" if self.protocol == "trained" else ""
+        tuned = "" if self.tuned is None else f"-{self.tuned:g}"
+        words = f"{self.dataset}-{self.model}-{self.method}{trained}{tuned}{extra}-n{self.samples}-s{self.seed}"
         return re.sub(r"[^A-Za-z0-9-]+", "-", words).strip("-")
 
     @property
@@ -81,33 +113,49 @@ class Cell:
             return f"{self.method}, {self.max_steps:,} steps"
         return f"{self.method}, random carve" if self.contrast else self.method
 
-    def overrides(self) -> dict[str, str | int]:
+    def overrides(self) -> dict[str, str | int | float]:
         """What differs from params.yaml, by dotted key."""
-        values: dict[str, str | int] = {
+        values: dict[str, str | int | float] = {
             "samples": self.samples,
             "seed": self.seed,
             "dataset": self.dataset,
             "model": self.model,
             "method": self.method,
         }
+        if METHODS[self.method].by_steps:
+            values["train.protocol"] = self.protocol
         if self.contrast == "random":
             values["prepare.partition"] = "random"
         if self.max_steps is not None:
             values["train.max_steps"] = self.max_steps
+        if self.tuned is not None:
+            values[tuned_key(self.method)] = self.tuned
         return values
 
 
-def cells_of(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
-    """Every cell of the grid, seed by seed, so that an interrupted study holds whole curves; small sizes first."""
+def tuned_key(method: str) -> str:
+    """The dotted key of params.yaml that is tuned for a method."""
+    return f"train.{method}.{METHODS[method].tuned}"
+
+
+def cells_of(
+    study: StudyParams, *, dataset: str, model: str, tuned: Mapping[tuple[str, int], float] = NOTHING_TUNED
+) -> list[Cell]:
+    """Every cell of the grid, seed by seed, so that an interrupted study holds whole curves; small sizes first.
+
+    `tuned` holds what tuning chose, by method and size.
+    """
     contrasts: list[Contrast] = ["", *study.contrasts]
     return [
         Cell(
             dataset=dataset,
             model=model,
             method=method,
+            protocol=study.protocol if METHODS[method].by_steps else "seed",
             contrast=contrast,
             samples=samples,
             seed=seed,
+            tuned=tuned.get((method, samples)),
             max_steps=study.fixed_steps if contrast == "fixed_steps" else None,
         )
         for contrast, seed, method, samples in product(contrasts, study.seeds, study.methods, sorted(study.sizes))

@@ -57,7 +57,7 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
     measured = measure(outputs, experiment.params(), scores)
     numbers = {
         "data": identity.data,
-        "protocol": identity.protocol,
+        "params_digest": identity.params_digest,
         "synthetic": measured.synthetic,
         "corpus_version": metrics[paths.POOL_METRICS]["corpus_version"],
         **scores,
@@ -105,6 +105,10 @@ def _logits(predictions: pd.DataFrame) -> Any:
 def _steps(params: Mapping[str, Any], scores: Mapping[str, Any]) -> int:
     if not METHODS[params["method"]].by_steps:
         return 0
+    of_pass = ceil(scores["train_rows"] / params["train.batch_size"])
+    if params.get("train.protocol") == "trained":
+        whole = max(params["train.trained.min_steps"], of_pass * params["train.epochs"])
+        return int(whole * scores["epochs_run"] // params["train.trained.validations"])
     if params["train.max_steps"]:
         return int(params["train.max_steps"] * scores["epochs_run"] // params["train.epochs"])
-    return int(ceil(scores["train_rows"] / params["train.batch_size"]) * scores["epochs_run"])
+    return int(of_pass * scores["epochs_run"])

@@ -13,7 +13,7 @@ golden record (`tests/golden`) holds each version to what it computes. Not what 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from stages.foundation import paths, versions
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.methods import METHODS
-from stages.methods.method import Computation
+from stages.methods.method import READ_UNDER, Computation
 from stages.study.cells import VARIED, Cell
 
 STAGES = ("prepare", "subsample", "train", "evaluate")
@@ -52,7 +52,7 @@ class Identity:
         return _digest([self.data, self.params, used, self.versions])
 
     @property
-    def protocol(self) -> str:
+    def params_digest(self) -> str:
         """What all cells of one method share: params, and the base weights where no param pins them."""
         shared = {key: value for key, value in self.params.items() if key not in VARIED}
         return _digest(shared | ({"weights": self.computation.weights} if self.computation.weights else {}))
@@ -89,12 +89,17 @@ def deciding_params(tree: Mapping[str, Any]) -> dict[str, Any]:
     read = [*READ_BY_ALL, *method.reads, f"train.{method.name}"]
     if "model" in method.reads:
         read.append(f"train.base_models.{values['model']}")
-    kept = {key: value for key, value in values.items() if any(f"{key}.".startswith(f"{name}.") for name in read)}
+    unread = [key for name, keys in READ_UNDER.items() if name != values.get("train.protocol", "seed") for key in keys]
+    kept = {key: value for key, value in values.items() if _lies_under(key, read) and not _lies_under(key, unread)}
     return {
         key: sorted(set(value)) if isinstance(value, list) else value  # of layers, whose order decides nothing
         for key, value in sorted(kept.items())
         if value is not None and (key not in method.implied or value != method.implied[key])
     }
+
+
+def _lies_under(key: str, sections: Sequence[str]) -> bool:
+    return any(f"{key}.".startswith(f"{section}.") for section in sections)
 
 
 def pins_weights(params: Mapping[str, Any]) -> bool:

@@ -35,21 +35,32 @@ class Place:
         return f"{self.engine} on {self.device}"
 
 
-def recorded_study(dataset: str, precisions: Sequence[str], *, model: str, place: Place) -> Coverage:
-    """The recorded cells of a model alone, whatever the code is now; of several versions the largest part.
+def recorded_study(
+    dataset: str,
+    precisions: Sequence[str],
+    *,
+    model: str,
+    protocol: str,
+    tuned: Mapping[tuple[str, int], float] | None,
+    place: Place,
+) -> Coverage:
+    """The recorded cells of a model and protocol alone, whatever the code is now; of several versions the largest part.
 
     Args:
         dataset: Whose record.
         precisions: Number formats that may be pooled, the preferred one first; `auto`: the only one that there is.
         model: As `model` in params.yaml; cells of a method without a base model are everybody's.
+        protocol: As `train.protocol`; cells of a method without steps are everybody's.
+        tuned: What tuning chose, by method and size, where tuned cells are meant.
         place: The engine and device to take; `auto`: those of most cells.
 
     Raises:
-        StudyError: If no cell is of the model, or cells were computed in several formats and `auto` chooses none.
+        StudyError: If no cell is of the model and protocol, or there are several formats and `auto` chooses none.
     """
     recorded = read_results(dataset)
-    known = [result for result in recorded.by_key.values() if result.cell.base_model in ("", model)]
     _require_model(dataset, model, recorded.by_key.values())
+    of_model = [result for result in recorded.by_key.values() if result.cell.base_model in ("", model)]
+    known = _tuned(_of_protocol(of_model, protocol), tuned)
     asked = [result for result in known if result.cell.method in METHODS and _counts(result, precisions)]
     kinds = _most_common_kinds(asked)
     kept = [result for result in asked if result.kind == kinds.get(result.cell.method)]
@@ -152,6 +163,30 @@ def _require_model(dataset: str, model: str, results: Collection[Result]) -> Non
     for other, number in sorted(others.items()):
         if other != model:
             say(f"shown: {model}; {number:,} recorded cells are of another model: `--model {other}` shows them")
+
+
+def _of_protocol(results: Sequence[Result], protocol: str) -> list[Result]:
+    """Those of one protocol, and those that know none; the others are told in a line."""
+    by_steps = Counter(result.cell.protocol for result in results if METHODS[result.cell.method].by_steps)
+    other = "trained" if protocol == "seed" else "seed"
+    if by_steps and not by_steps[protocol]:
+        raise StudyError(f"no recorded cell is of the protocol {protocol}; `--protocol {other}` shows those there are")
+    if by_steps[other]:
+        say(f"shown: protocol {protocol}; {by_steps[other]:,} recorded cells are of {other}: `--protocol {other}`")
+    return [
+        result for result in results if result.cell.protocol == protocol or not METHODS[result.cell.method].by_steps
+    ]
+
+
+def _tuned(results: Sequence[Result], chosen: Mapping[tuple[str, int], float] | None) -> list[Result]:
+    """Those with the values that tuning chose, or those with the values of params.yaml."""
+    wanted = chosen or {}
+    kept = [one for one in results if one.cell.tuned == wanted.get((one.cell.method, one.cell.samples))]
+    if chosen is not None:
+        kept = [one for one in kept if one.cell.tuned is not None]
+    if left := len(results) - len(kept):
+        say(f"left out: {left:,} recorded cells with other values of what is tuned (study.tuned)")
+    return kept
 
 
 def _most_common_kinds(results: Collection[Result]) -> dict[str, tuple[str, ...]]:

@@ -23,10 +23,10 @@ from stages.study.cells import Cell
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
 TEXTS = (  # digests and versions of libraries may look like numbers
-    *("key", "commit", "contrast", "data", "protocol", "weights_sha256"),
+    *("key", "commit", "contrast", "data", "params_digest", "weights_sha256"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
-IDENTITY = ["dataset", "model", "method", "contrast", "samples", "seed", "max_steps"]
+IDENTITY = ["dataset", "model", "method", "protocol", "contrast", "samples", "seed", "max_steps", "tuned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,11 @@ class Result:
     @property
     def kind(self) -> tuple[str, ...]:
         """What the cells of one method share in a study: model, data, params and numerical versions."""
-        return (self.cell.base_model, *(str(self.numbers[name]) for name in ("data", "protocol")), str(self.versions))
+        return (
+            self.cell.base_model,
+            *(str(self.numbers[name]) for name in ("data", "params_digest")),
+            str(self.versions),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +201,7 @@ def read_results(dataset: str) -> Results:
 
 
 def _order(cell: Cell) -> tuple[Any, ...]:
-    return (cell.model, cell.contrast, cell.method, cell.max_steps or 0, cell.samples, cell.seed)
+    return (cell.model, cell.protocol, cell.contrast, cell.method, cell.max_steps or 0, cell.samples, cell.seed)
 
 
 def _record(result: Result) -> dict[str, Any]:
@@ -216,10 +220,12 @@ def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) ->
             dataset=record["dataset"],
             model=record["model"],
             method=record["method"],
+            protocol=record["protocol"],
             contrast=record["contrast"],
             samples=int(record["samples"]),
             seed=int(record["seed"]),
             max_steps=None if max_steps == "" else int(float(max_steps)),
+            tuned=None if record["tuned"] == "" else float(record["tuned"]),
         ),
         key=key,
         numbers={name: value for name, value in record.items() if name not in (*IDENTITY, "key")},

@@ -9,7 +9,7 @@ from stages.engine.models.base_model import BaseModel, find_base_model
 from stages.engine.models.encoder import Setup
 from stages.engine.models.record import Record
 from stages.engine.packed.dropout import DropoutMasks
-from stages.engine.params import Reading
+from stages.engine.params import Reading, TrainedParams
 from stages.engine.tokens import TokenRows
 from stages.foundation.split import Split
 from stages.methods import TrainSection
@@ -21,6 +21,8 @@ from tests.tiny_models import LORA, NO_DROPOUT, VOCABULARY, save_tiny_bert
 
 CPU = torch.device("cpu")
 PARAMS = TrainSection(
+    protocol="seed",
+    trained=TrainedParams(min_steps=40, validations=5, warmup=0.1, patience=3),
     epochs=4,
     max_steps=None,
     batch_size=8,

@@ -168,6 +168,22 @@ def passes_record() -> Record:
     }
 
 
+def trained_record() -> Record:
+    """By the protocol `trained`: warm-up, validations at equal distances, the best of them kept."""
+    save_tiny_bert(Path("tiny"))
+    changes = {
+        "model": "./tiny",
+        "train.protocol": "trained",
+        "train.trained.min_steps": STEPS,
+        "train.trained.validations": 8,
+        "train.trained.warmup": 0.2,
+        "train.trained.patience": 3,
+        "train.max_steps": None,
+        "train.epochs": 1,
+    }
+    return {method: _trained(method, changes) for method in ("lora", "full", "head")}
+
+
 def _read_before_it_was_a_param(method: str) -> dict[str, Any]:
     """What its head read when the first records were made."""
     return {key: value for key, value in METHODS[method].implied.items() if key in ("train.pooling", "train.pooler")}
@@ -222,6 +238,7 @@ def records() -> dict[str, Callable[[], Record]]:
         training: training_record,
         **{name: make for method in METHODS for name, make in _method_records(method).items()},
         f"passes-{training}": passes_record,
+        f"trained-{training}": trained_record,
         f"scoring-{versions.SCORING}": scoring_record,
         f"scoring-{versions.SCORING}-gathered": gathered_record,
     }

@@ -59,7 +59,12 @@ class Majority:
         self.logits = np.log(counts / counts.sum()).astype(np.float32)
         accuracy = float(np.mean(validation.labels == self.logits.argmax()))
         losses = {"train_loss": 0.7, "val_loss": 0.7, "train_accuracy": 0.5, "val_accuracy": accuracy}
-        return Fit(history=[Epoch(epoch=1, learning_rate=0.0, **losses)], train_seconds=1.0, samples_per_second=1.0)
+        return Fit(
+            history=[Epoch(epoch=1, learning_rate=0.0, **losses)],
+            train_seconds=1.0,
+            samples_per_second=1.0,
+            validation_logits=self.predict(validation, 0)[None],
+        )
 
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:  # noqa: ARG002
         """(N, C) float32 logits."""
@@ -91,6 +96,7 @@ METHOD = Method(
     reads=(),
     computation=COMPUTATION,
     implied={},
+    tuned="added_rows",
     by_steps=False,
     look=Look(color="#7a2f8f", marker="v", dash=(3, 1)),
     words=Words(

@@ -26,6 +26,8 @@ model: minilm
 method: lora
 subsample: {class_ratio: balanced}
 train:
+  protocol: seed
+  trained: {min_steps: 1000, validations: 20, warmup: 0.06, patience: 6}
   epochs: 5
   max_steps: null
   batch_size: 32

@@ -10,7 +10,7 @@ from stages.reporting.methods import chosen_by, classifier, curves_note, headlin
 from stages.reporting.params import ReportView
 from tests.reporting.finished_experiment import PARAMS, write_experiment
 
-DESCENT = {"batch", "weight decay, gradient norm", "longest text", "epochs", "patience, in epochs"}
+DESCENT = {"batch", "weight decay, gradient norm", "longest text", "protocol", "epochs", "patience, in epochs"}
 
 
 @pytest.fixture(autouse=True)

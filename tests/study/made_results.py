@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.study.cells import Cell, StudyParams
+from stages.study.cells import Cell, StudyParams, TuningParams
 from stages.study.collect import Coverage
 from stages.study.store import Result, Results, RowFacts
 
@@ -13,6 +13,9 @@ STUDY = StudyParams(
     sizes=[250, 500, 1000, 2000, 4000, 8000],
     seeds=[1, 2, 3],
     methods=["lora", "tfidf"],
+    protocol="seed",
+    tuned=False,
+    tuning=TuningParams(factors=[0.5, 1.0, 2.0], seeds=[7]),
     contrasts=[],
     fixed_steps=1750,
     precisions=["auto"],
@@ -44,7 +47,7 @@ def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Resul
     steps = 0 if cell.method == "tfidf" else cell.max_steps or 5 * cell.samples // 32
     told = {
         "data": "0123.dir",
-        "protocol": "9a9a",
+        "params_digest": "9a9a",
         "synthetic": False,
         "train_rows": cell.samples,
         "test_accuracy": accuracy,

@@ -37,6 +37,7 @@ def test_contrasts_repeat_the_grid_under_another_protocol_and_tfidf_has_no_steps
 
 def test_a_cell_overrides_what_tells_it_apart_and_nothing_else():
     plain = {"samples": 1000, "seed": 1, "dataset": "mine", "model": "minilm", "method": "lora"}
+    plain |= {"train.protocol": "seed"}
 
     assert a_cell().overrides() == plain
     assert a_cell(contrast="random").overrides() == plain | {"prepare.partition": "random"}
@@ -59,6 +60,16 @@ def test_cells_of_different_protocols_have_different_names_and_curves():
     assert [cell.curve for cell in cells] == ["lora", "lora, random carve", "lora, 1,750 steps"]
 
 
+def test_the_studys_protocol_is_that_of_its_cells_and_of_none_that_has_no_steps():
+    cells = cells_of(with_study(protocol="trained"), dataset="mine", model="minilm")
+
+    assert {(cell.method, cell.overrides().get("train.protocol")) for cell in cells} == {
+        ("lora", "trained"),
+        ("tfidf", None),
+    }
+    assert {"trained" in cell.name for cell in cells if cell.method == "lora"} == {True}
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -71,6 +82,7 @@ def test_cells_of_different_protocols_have_different_names_and_curves():
         ({"targets": [90.0]}, "study.targets are fractions between 0 and 1, got 90.0"),
         ({"precisions": []}, "study.precisions is empty"),
         ({"precisions": ["auto", "bf16"]}, r"study.precisions must be \[auto\] or name each, got"),
+        ({"protocol": "trained", "contrasts": ["fixed_steps"]}, "fixed_steps belongs to study.protocol: seed"),
         ({"fixed_steps": 0}, "study.fixed_steps must be at least 1, got 0"),
     ],
 )

@@ -151,7 +151,7 @@ def test_other_weights_behind_a_model_that_no_param_pins_make_another_cell(model
     one, other = of_weights(model, "a1", entry), of_weights(model, "b2", entry)
 
     assert one.key != other.key
-    assert one.protocol != other.protocol
+    assert one.params_digest != other.params_digest
     assert one.differences(other) == "other base weights"
     assert one.key == of_weights(model, "a1", entry).key
 
@@ -189,7 +189,7 @@ def test_every_recorded_cell_has_the_key_that_the_params_of_its_time_give_it(rep
         monkeypatch.setattr(workspace, "_params", then)
         now = workspace.identity(result.cell, Computation(**told), data=str(result.numbers["data"]))
         assert replace(now, versions=result.versions).key == key, result.cell.name
-        assert now.protocol == result.numbers["protocol"]
+        assert now.params_digest == result.numbers["params_digest"]
 
 
 def with_implied(train, method):
@@ -210,6 +210,20 @@ def test_a_param_that_came_later_is_in_the_identity_by_any_other_value(method, k
 
     assert as_before == before
     assert other == before | {key: f"not {implied}"}
+
+
+UNDER_TRAINED = {"train.protocol": "trained", "train.trained": {"min_steps": 1000, "validations": 20}}
+
+
+def test_what_the_other_protocol_alone_reads_makes_no_other_cell():
+    def cell(**values):
+        return changed("train", lambda entry: entry["params"]["params.yaml"].update(values))
+
+    trained = cell(**UNDER_TRAINED)
+    assert trained.key != identity().key
+    assert cell(**UNDER_TRAINED, **{"train.patience": 9}).key == trained.key
+    assert cell(**UNDER_TRAINED | {"train.trained": {"min_steps": 500, "validations": 20}}).key != trained.key
+    assert cell(**UNDER_TRAINED | {"train.protocol": "seed"}).key == identity().key
 
 
 def test_the_order_of_adapted_layers_makes_no_other_cell():
@@ -310,12 +324,12 @@ def test_a_method_without_a_model_or_steps_reads_neither():
     assert tfidf.versions == {"corpus": 1, "tfidf": 1, "scoring": 1}
 
 
-def test_the_protocol_is_what_cells_of_one_method_share():
-    shared = identity().protocol
+def test_the_params_that_cells_of_one_method_share_have_one_digest():
+    shared = identity().params_digest
 
-    assert with_params("subsample", samples=8000).protocol == shared
-    assert with_params("prepare", prepare__partition="random").protocol == shared
-    assert with_params(train__epochs=9).protocol != shared
+    assert with_params("subsample", samples=8000).params_digest == shared
+    assert with_params("prepare", prepare__partition="random").params_digest == shared
+    assert with_params(train__epochs=9).params_digest != shared
     assert {"samples", "prepare.partition", "train.max_steps"} <= set(VARIED)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def seeds(number, method="lora", model="minilm", **numbers):
     return [replace(result, key=f"{result.key} {sorted(numbers.items())}") for result in made]
 
 
-def recorded_study(dataset, precisions, *, model="minilm", **place):
-    return recorded.recorded_study(dataset, precisions, model=model, place=Place(**place))
+def recorded_study(dataset, precisions, *, model="minilm", protocol="seed", tuned=None, **place):
+    place = Place(**place)
+    return recorded.recorded_study(dataset, precisions, model=model, protocol=protocol, tuned=tuned, place=place)
 
 
 def test_recorded_cells_of_one_version_make_a_study_without_any_workspace():
@@ -49,7 +51,7 @@ def test_recorded_cells_of_one_version_make_a_study_without_any_workspace():
     assert coverage.num_test_rows == 400
 
 
-@pytest.mark.parametrize("differs", ["training_version", "method_version", "data", "protocol"])
+@pytest.mark.parametrize("differs", ["training_version", "method_version", "data", "params_digest"])
 def test_recorded_cells_of_several_versions_are_not_mixed(differs):
     record(*seeds(2), made_result(a_cell(seed=3), ROWS, 0.7, **{differs: 2}))
 
@@ -61,9 +63,49 @@ def test_recorded_cells_of_several_versions_are_not_mixed(differs):
     )
 
 
-def test_each_method_may_have_a_protocol_of_its_own():
+def of_protocol(protocol, *results):
+    return [
+        replace(result, cell=replace(result.cell, protocol=protocol), key=f"{result.key}, {protocol}")
+        for result in results
+    ]
+
+
+def test_one_protocol_is_shown_and_the_other_named(capsys):
+    record(*seeds(2), *of_protocol("trained", *seeds(3)), *seeds(1, "tfidf", **TFIDF))
+
+    by_method = Counter((cell.method, cell.protocol) for cell in recorded_study("mine", ["auto"]).cells)
+    assert by_method == {("lora", "seed"): 2, ("tfidf", "seed"): 1}
+    assert "shown: protocol seed; 3 recorded cells are of trained: `--protocol trained`" in capsys.readouterr().out
+    by_method = Counter(
+        (cell.method, cell.protocol) for cell in recorded_study("mine", ["auto"], protocol="trained").cells
+    )
+    assert by_method == {("lora", "trained"): 3, ("tfidf", "seed"): 1}
+
+
+def test_a_protocol_of_which_nothing_is_recorded_is_refused_with_the_other():
+    record(*seeds(2))
+
+    with pytest.raises(StudyError, match="no recorded cell is of the protocol trained; `--protocol seed` shows those"):
+        recorded_study("mine", ["auto"], protocol="trained")
+
+
+def test_tuned_cells_and_others_are_not_mixed(capsys):
+    tuned = [
+        replace(result, cell=replace(result.cell, tuned=value), key=f"{result.key} {value}")
+        for value in (1e-3, 2e-3)
+        for result in seeds(3)
+    ]
+    record(*seeds(2), *tuned)
+
+    assert {cell.tuned for cell in recorded_study("mine", ["auto"]).cells} == {None}
+    assert "left out: 6 recorded cells with other values of what is tuned" in capsys.readouterr().out
+    kept = recorded_study("mine", ["auto"], tuned={("lora", 1000): 2e-3}).cells
+    assert [(cell.tuned, cell.seed) for cell in kept] == [(2e-3, 1), (2e-3, 2), (2e-3, 3)]
+
+
+def test_each_method_may_have_params_of_its_own():
     """Their params differ; only the data and the model are common."""
-    record(*seeds(2), *seeds(1, "tfidf", protocol="other", **TFIDF))
+    record(*seeds(2), *seeds(1, "tfidf", params_digest="other", **TFIDF))
 
     assert {cell.method for cell in recorded_study("mine", ["auto"]).cells} == {"lora", "tfidf"}
 
@@ -143,7 +185,7 @@ def test_formats_of_which_only_one_is_left_on_the_device_are_no_mixture():
 
 @pytest.mark.parametrize("model", ["minilm", "mpnet"])
 def test_of_two_models_the_one_asked_for_is_shown_and_cells_that_no_model_decides_count_for_both(model, capsys):
-    record(*seeds(2), *seeds(5, model="mpnet", protocol="1b1b"), *seeds(3, "tfidf", **TFIDF))
+    record(*seeds(2), *seeds(5, model="mpnet", params_digest="1b1b"), *seeds(3, "tfidf", **TFIDF))
 
     found = recorded_study("mine", ["auto"], model=model).found()
 
@@ -178,7 +220,8 @@ def test_in_the_format_asked_for_the_version_of_most_of_its_cells_counts():
 @pytest.fixture
 def grid(monkeypatch):
     """A repository without data, models or a cache; gives what records cells of today, and what gives a command."""
-    write_params({"dataset": "mine", "study.sizes": [1000], "study.seeds": [1, 2], "study.methods": ["lora", "tfidf"]})
+    grid = {"study.sizes": [1000], "study.seeds": [1, 2], "study.methods": ["lora", "tfidf"], "study.protocol": "seed"}
+    write_params({"dataset": "mine"} | grid)
     git = ["git", "-c", "user.name=n", "-c", "user.email=e@x.y"]
     for words in (["git", "init", "-q"], ["dvc", "init", "-q"], [*git, "commit", "-qm", "m", "--allow-empty"]):
         subprocess.run(words, check=True, capture_output=True)

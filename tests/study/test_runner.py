@@ -126,8 +126,9 @@ def test_a_person_can_type_the_command():
     assert typed == (
         "dvc exp run --temp --name mine-minilm-lora-random-n1000-s1 --copy-paths data/sources/mine "
         "--set-param samples=1000 --set-param seed=1 --set-param dataset=mine --set-param model=minilm "
-        "--set-param method=lora --set-param prepare.partition=random --set-param train.precision=bf16 "
-        "--set-param train.engine=packed --set-param train.device=cpu --set-param evaluate.device=cpu"
+        "--set-param method=lora --set-param train.protocol=seed --set-param prepare.partition=random "
+        "--set-param train.precision=bf16 --set-param train.engine=packed --set-param train.device=cpu "
+        "--set-param evaluate.device=cpu"
     )
 
 

@@ -18,7 +18,10 @@ CHANGES = {
     "study.sizes": [20, 40],
     "study.seeds": [1, 2],
     "study.methods": ["tfidf"],
+    "study.tuning.factors": [1.0, 3.0],
 }
+
+RECORDED = ("--protocol", "seed")
 
 
 def study(folder, *words):
@@ -116,6 +119,17 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     tree = subprocess.run(["git", "status", "--porcelain"], cwd=project, check=True, capture_output=True, text=True)
     assert tree.stdout == "", "the workspace stays as it was"
 
+    tuned = study(project, "tune", "--sizes", "20")
+    assert tuned.returncode == 0, tuned.stderr
+    assert tuned.stdout.startswith("2 trials, 0 finished, 2 to make\n")
+    run_git(project, "add", "metrics/study")
+    run_git(project, "commit", "-qm", "Tuned")
+    assert study(project, "tune", "--sizes", "20").stdout.startswith("2 trials, 2 finished, 0 to make\n")
+    untuned = study(project, "plan", "--tuned", "--seeds", "1")
+    assert "nothing is chosen yet for tfidf at 40 rows" in untuned.stderr
+    with_choice = study(project, "plan", "--tuned", "--sizes", "20", "--seeds", "1")
+    assert with_choice.stdout.startswith("1 cells: "), with_choice.stderr
+
     told = study(project, "report")
     assert told.returncode == 0, told.stderr
     assert "tfidf goes from " in told.stdout
@@ -173,7 +187,7 @@ def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(repository / name, tmp_path / name)
 
-    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", "--precisions", "bf16,fp32")
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", *RECORDED, "--precisions", "bf16,fp32")
 
     assert done.returncode == 0, done.stderr
     made, committed = (table_of((folder / "plots/study.md").read_text()) for folder in (tmp_path, repository))
@@ -183,7 +197,7 @@ def test_the_recorded_cells_give_the_committed_page_and_the_table_of_the_readme(
     readme = (repository / "README.md").read_text()
     assert all(line in readme for line in committed)
 
-    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", "--model", "mpnet")
+    done = study(tmp_path, "report", "--dataset", "sst2-files", "--recorded", *RECORDED, "--model", "mpnet")
 
     assert done.returncode == 0, done.stderr
     told = [line for line in readme.splitlines() if line.startswith("| ") and "3 seeds" in line]

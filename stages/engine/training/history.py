@@ -5,14 +5,16 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from stages.foundation.files import write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epoch:
-    """One pass over the training rows."""
+    """What lies between two validations: as a rule one pass over the training rows."""
 
     epoch: int  # from 1
     train_loss: float  # nats, mean over the pass, dropout on, while the weights move
@@ -27,6 +29,7 @@ class Fit:
     """What a training was; the classifier holds the weights of the best epoch."""
 
     history: list[Epoch]
+    validation_logits: NDArray[np.float32]  # (E, M, C) of the M validation rows after each of E epochs
     train_seconds: float  # wall time of the passes, validation and work that a kill undid apart
     samples_per_second: float  # training rows through the loop
     resumed: int = 0  # how many times the training was taken up again
@@ -41,6 +44,23 @@ def read_history(path: Path) -> list[Epoch]:
     """Read what `write_history` wrote, to the last bit."""
     rows = pd.read_csv(path).to_dict(orient="records")
     return [Epoch(**row) for row in rows]
+
+
+def write_validations(path: Path, logits: NDArray[np.float32]) -> None:
+    """Write epoch, row and logit_0 ... logit_{C-1} as Parquet, so that another choice of epoch can be judged.
+
+    Args:
+        path: Target file.
+        logits: (E, M, C) float32 of the M validation rows, in their order, after each of E epochs.
+    """
+    num_epochs, num_rows, num_classes = logits.shape
+    frame = pd.DataFrame(
+        {"epoch": np.repeat(np.arange(1, num_epochs + 1), num_rows), "row": np.tile(np.arange(num_rows), num_epochs)}
+    )
+    for index in range(num_classes):
+        frame[f"logit_{index}"] = logits[:, :, index].ravel()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(path, index=False)
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:

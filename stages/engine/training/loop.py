@@ -12,7 +12,7 @@ from torch.optim import AdamW
 from stages.engine.params import TrainParams
 from stages.engine.training.checkpoint import Checkpoints, told_age
 from stages.engine.training.history import Epoch, Fit, best_epoch
-from stages.engine.training.state import Learner, Tally, TrainingState, steps_of_epochs
+from stages.engine.training.state import Learner, Tally, TrainingState
 from stages.foundation.errors import StudyError
 from stages.foundation.log import Progress, say, tell
 
@@ -30,11 +30,10 @@ def fit(
     checkpoints: Checkpoints,
     seconds_before: float = 0.0,
 ) -> Fit:
-    """Train; keep the epoch with the lowest validation loss.
+    """Train; keep the weights of the validation with the lowest loss.
 
-    AdamW, learning rate falling linearly to 0 over all steps, gradients clipped by norm, and a stop once
-    `params.patience` epochs in a row brought no better validation loss. With `params.max_steps` an epoch is not one
-    pass over the rows but an equal share of these steps.
+    AdamW, gradients clipped by norm, learning rate, validations and stopping as `params.schedule` has them. What lies
+    between two validations is called an epoch, whether or not it is one pass over the rows.
 
     Args:
         learner: What is trained.
@@ -49,8 +48,8 @@ def fit(
     Raises:
         StudyError: If the loss is no longer a number, or a signal asked to stop.
     """
-    num_steps = steps_of_epochs(params, len(labels))
-    state = TrainingState(learner, params, num_steps=num_steps, learning_rate=learning_rate, seed=seed)
+    schedule = params.schedule(len(labels))
+    state = TrainingState(learner, params, schedule=schedule, learning_rate=learning_rate, seed=seed)
     state.seconds = seconds_before
     _go_on(state, checkpoints)
     _tell(state)
@@ -65,7 +64,7 @@ def fit(
         epochs_since_best = epoch.epoch - best_epoch(state.history).epoch
         if epochs_since_best == 0:
             state.keep_best()
-        state.finished = epochs_since_best >= params.patience or epoch.epoch == len(num_steps)
+        state.finished = epochs_since_best >= schedule.patience or epoch.epoch == len(schedule.rounds)
         if not state.finished:
             checkpoints.offer(state)
     state.take_best()
@@ -73,6 +72,7 @@ def fit(
         checkpoints.finish(state)
     return Fit(
         history=state.history,
+        validation_logits=np.stack(state.validation_logits),
         train_seconds=state.seconds,
         samples_per_second=state.rows_seen / state.seconds,
         resumed=checkpoints.resumed,
@@ -96,15 +96,15 @@ def _pass(
     state: TrainingState, learner: Learner, labels: NDArray[np.int64], params: TrainParams, checkpoints: Checkpoints
 ) -> None:
     """The steps from here to the next validation."""
-    number, steps = len(state.history) + 1, state.num_steps[len(state.history)]
+    number, steps = len(state.history) + 1, state.schedule.rounds[len(state.history)]
     started = ticked = time.perf_counter()
     rows_before = state.tally.num_rows
-    what = f"epoch {number}/{len(state.num_steps)}"
-    with Progress(what, sum(state.num_steps), unit="steps", done=state.step) as progress:
+    what = f"epoch {number}/{len(state.schedule.rounds)}"
+    with Progress(what, state.schedule.steps, unit="steps", done=state.step) as progress:
         while (step := state.steps_in_epoch) < steps:
             batch = next(state.batches)
             _train_step(learner, batch, labels[batch], state.optimizer, params.max_grad_norm, state.tally)
-            state.schedule.step()
+            state.rates.step()
             state.step, step = state.step + 1, step + 1
             if step % SHOW_EVERY == 0 or step == steps:
                 loss, _ = state.tally.means()
@@ -136,9 +136,11 @@ def _train_step(
 def _validated(state: TrainingState, learner: Learner, labels: NDArray[np.int64]) -> Epoch:
     """The epoch's row of the training log, said in one line as well: not every run has a terminal."""
     train_loss, train_accuracy = state.tally.means()
-    val_loss, val_accuracy = loss_and_accuracy(learner.validation_logits(), labels)
+    logits = learner.validation_logits()
+    val_loss, val_accuracy = loss_and_accuracy(logits, labels)
     if not isfinite(val_loss):
         raise StudyError("the validation loss is no longer a number; lower the method's learning_rate in params.yaml")
+    state.validation_logits.append(logits)
     number = len(state.history) + 1
     say(
         f"  epoch {number}: train loss {train_loss:.4f}, accuracy {train_accuracy:.4f}; "
@@ -150,13 +152,13 @@ def _validated(state: TrainingState, learner: Learner, labels: NDArray[np.int64]
         val_loss=val_loss,
         train_accuracy=train_accuracy,
         val_accuracy=val_accuracy,
-        learning_rate=float(state.schedule.get_last_lr()[0]),
+        learning_rate=float(state.rates.get_last_lr()[0]),
     )
 
 
 def _tell(state: TrainingState) -> None:
     """Where the training is and how good it was when last validated, for who follows it."""
-    numbers: dict[str, float] = {"live_epoch": len(state.history), "live_epochs": len(state.num_steps)}
+    numbers: dict[str, float] = {"live_epoch": len(state.history), "live_epochs": len(state.schedule.rounds)}
     if state.history:
         last, best = state.history[-1], best_epoch(state.history)
         numbers |= {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, fields
-from math import ceil, isfinite
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from stages.engine.params import TrainParams
+from stages.engine.params import Schedule, TrainParams
 from stages.engine.tokens import shuffled_batches
 from stages.engine.training.history import Epoch
 from stages.foundation.errors import StudyError
@@ -125,16 +125,17 @@ class TrainingState:
     """Weights, optimizer, generators and counters between two optimizer steps."""
 
     def __init__(
-        self, learner: Learner, params: TrainParams, *, num_steps: list[int], learning_rate: float, seed: int
+        self, learner: Learner, params: TrainParams, *, schedule: Schedule, learning_rate: float, seed: int
     ) -> None:
-        self._learner, self.num_steps = learner, num_steps
+        self._learner, self.schedule = learner, schedule
         self.weights = learner.weights()
         self.best_weights = [weight.detach().clone() for weight in self.weights]
         self.optimizer = AdamW(self.weights, lr=learning_rate, weight_decay=params.weight_decay, fused=True)
-        self.schedule = LambdaLR(self.optimizer, self._share_left)
+        self.rates = LambdaLR(self.optimizer, schedule.rate)
         self.batches = BatchOrder(learner.lengths, params, np.random.default_rng(seed))
         self.tally = Tally(learner.device)
         self.history: list[Epoch] = []
+        self.validation_logits: list[NDArray[np.float32]] = []  # (M, C) of each validation
         self.step = 0  # optimizer steps done
         self.rows_seen = 0  # by all of them
         self.seconds = 0.0  # wall time of the passes, validation apart; work that a kill undid does not count
@@ -143,19 +144,18 @@ class TrainingState:
     @property
     def steps_in_epoch(self) -> int:
         """Steps done since the last validation."""
-        return self.step - sum(self.num_steps[: len(self.history)])
+        return self.step - sum(self.schedule.rounds[: len(self.history)])
 
     @property
     def progress(self) -> str:
         """For people."""
-        return f"step {self.step:,} of {sum(self.num_steps):,}"
-
-    def _share_left(self, step: int) -> float:
-        return 1 - step / sum(self.num_steps)
+        return f"step {self.step:,} of {self.schedule.steps:,}"
 
     def tensors(self) -> dict[str, Tensor]:
         """Whatever is a tensor or a float, by name; of a finished training only what its result is made of."""
         tensors = _numbered("best", self.best_weights) if self.history else {}
+        if self.history:
+            tensors["validation_logits"] = torch.from_numpy(np.stack(self.validation_logits))  # (E, M, C)
         tensors["history"] = torch.tensor([astuple(epoch) for epoch in self.history], dtype=torch.float64)  # (E, 6)
         tensors["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         if self.finished:
@@ -191,6 +191,7 @@ class TrainingState:
         self.history = [_epoch(row) for row in tensors["history"].tolist()]
         if self.history:
             _copy_into(self.best_weights, tensors, "best")
+            self.validation_logits = list(tensors["validation_logits"].numpy().copy())
         if self.finished:
             return
         _copy_into(self.weights, tensors, "weight")
@@ -220,21 +221,13 @@ class TrainingState:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         # The rate is a function of the step alone.
-        self.schedule = LambdaLR(self.optimizer, self._share_left, last_epoch=self.step - 1)
+        self.rates = LambdaLR(self.optimizer, self.schedule.rate, last_epoch=self.step - 1)
 
     def _numpy_generators(self) -> list[np.random.Generator]:
         return [one for one in self._learner.generators() if isinstance(one, np.random.Generator)]
 
     def _torch_generators(self) -> list[torch.Generator]:
         return [one for one in self._learner.generators() if isinstance(one, torch.Generator)]
-
-
-def steps_of_epochs(params: TrainParams, num_rows: int) -> list[int]:
-    """Optimizer steps of each epoch: one pass each, or equal shares of `max_steps`."""
-    if params.max_steps is None:
-        return [ceil(num_rows / params.batch_size)] * params.epochs
-    bounds = [params.max_steps * epoch // params.epochs for epoch in range(params.epochs + 1)]
-    return np.diff(bounds).tolist()
 
 
 def _epoch(row: list[float]) -> Epoch:

@@ -10,7 +10,6 @@ from stages.engine.predict import BATCH_TOKENS
 from stages.engine.tokens import tokenize
 from stages.engine.training import loop
 from stages.engine.training.history import best_epoch
-from stages.engine.training.state import steps_of_epochs
 from stages.foundation.errors import ParamsError, StudyError
 from stages.foundation.log import followed
 from tests.engine.conftest import PARAMS, STILL_LORA, build, opinions, train, turned
@@ -123,7 +122,7 @@ def test_max_steps_is_the_exact_number_of_steps_in_as_many_rounds_as_epochs(
     """A pass over 64 rows takes 8 steps: fewer in all, hardly one pass, and more."""
     result = train(tiny_classifier, max_steps=max_steps)
 
-    assert steps_of_epochs(replace(PARAMS, max_steps=max_steps), 64) == rounds
+    assert replace(PARAMS, max_steps=max_steps).schedule(64).rounds == rounds
     assert len(batches) == sum(rounds)
     assert len(result.history) == PARAMS.epochs
     assert result.history[-1].learning_rate == 0
@@ -169,3 +168,30 @@ def test_following_a_training_changes_no_number_of_it(tiny_base, tmp_path):
         watched = train(build(tiny_base, seed=0)).history
 
     assert watched == alone
+
+
+def test_the_protocol_trained_takes_its_steps_warms_up_and_validates_as_often_as_it_says(tiny_classifier, batches):
+    """A pass over 64 rows takes 8 steps, and 4 passes 32, so that `min_steps` decides."""
+    result = train(tiny_classifier, protocol="trained", trained=replace(PARAMS.trained, patience=5))
+
+    assert len(batches) == PARAMS.trained.min_steps == 40
+    assert len(result.history) == PARAMS.trained.validations == 5
+    left = 1 - (np.array([8, 16, 24, 32, 40]) - 4) / 36
+    assert [epoch.learning_rate for epoch in result.history] == pytest.approx(LORA.learning_rate * left)
+
+
+def test_under_the_protocol_trained_patience_counts_validations(tiny_classifier):
+    often = replace(PARAMS.trained, min_steps=200, validations=20, patience=3)
+    result = train(tiny_classifier, turned(opinions(200)), opinions(40, seed=1), protocol="trained", trained=often)
+
+    assert len(result.history) == best_epoch(result.history).epoch + 3 < 20
+
+
+def test_the_validation_logits_of_every_epoch_are_kept(tiny_classifier):
+    validation = opinions(40, seed=1)
+    result = train(tiny_classifier, opinions(64), validation)
+
+    losses = [loop.loss_and_accuracy(logits, validation.labels)[0] for logits in result.validation_logits]
+    assert losses == [epoch.val_loss for epoch in result.history]
+    kept = result.validation_logits[best_epoch(result.history).epoch - 1]
+    np.testing.assert_allclose(tiny_classifier.predict(validation, 1000), kept, atol=1e-5)

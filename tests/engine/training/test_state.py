@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from math import ceil
 
 import numpy as np
 import pytest
@@ -12,13 +11,15 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy, dropout
 
+from stages.engine.params import Schedule
 from stages.engine.training.history import Epoch
-from stages.engine.training.state import BatchOrder, Tally, TrainingState, steps_of_epochs
+from stages.engine.training.state import BatchOrder, Tally, TrainingState
 from stages.foundation.errors import StudyError
 from tests.engine.conftest import CPU, PARAMS
 
 LENGTHS = np.random.default_rng(0).integers(1, 30, size=30)
 LABELS = torch.arange(30) % 2
+SCHEDULE = Schedule(rounds=[4, 4, 4], warmup_steps=0, patience=3)
 
 
 class DrawingLearner:
@@ -40,6 +41,9 @@ class DrawingLearner:
     def tensors(self):
         return {"features": self.rows}
 
+    def validation_logits(self):
+        return (self.rows[:5] @ self.weight).detach().numpy()
+
     def logits(self, rows):
         noise = torch.from_numpy(self.own[0].normal(size=(len(rows), 4))) + torch.rand(4, generator=self.own[1])
         return dropout(self.rows[rows] + noise.float(), 0.2) @ self.weight
@@ -49,7 +53,7 @@ def fresh(seed=0):
     torch.manual_seed(seed)
     learner = DrawingLearner(seed)
     params = replace(PARAMS, weight_decay=0.1)
-    return learner, TrainingState(learner, params, num_steps=[4, 4, 4], learning_rate=0.1, seed=seed)
+    return learner, TrainingState(learner, params, schedule=SCHEDULE, learning_rate=0.1, seed=seed)
 
 
 def step(learner, state):
@@ -60,16 +64,22 @@ def step(learner, state):
     state.optimizer.zero_grad()
     loss.backward()
     state.optimizer.step()
-    state.schedule.step()
+    state.rates.step()
     state.step += 1
     state.tally.add(loss, logits, LABELS[rows])
-    return rows.tolist(), loss.item(), state.schedule.get_last_lr(), state.tally.means(), learner.weight.tolist()
+    return rows.tolist(), loss.item(), state.rates.get_last_lr(), state.tally.means(), learner.weight.tolist()
 
 
 def an_epoch(number, loss):
     return Epoch(
         epoch=number, train_loss=loss, val_loss=loss, train_accuracy=0.1, val_accuracy=1 / 3, learning_rate=1e-3
     )
+
+
+def validated(learner, state):
+    """As the loop does it."""
+    state.validation_logits.append(learner.validation_logits())
+    state.history.append(an_epoch(1, 0.7))
 
 
 def kept(state):
@@ -86,7 +96,7 @@ def test_another_state_goes_on_from_any_step_to_the_last_bit(done, ahead):
     for at in range(done):
         step(learner, state)
         if at == 3:
-            state.history.append(an_epoch(1, 0.7))
+            validated(learner, state)
             state.keep_best()
             state.tally = Tally(CPU)
     state.seconds, state.rows_seen = 1 / 3, 30
@@ -99,6 +109,7 @@ def test_another_state_goes_on_from_any_step_to_the_last_bit(done, ahead):
 
     assert (other.step, other.seconds, other.rows_seen) == (done, 1 / 3, 30)
     assert other.history == state.history
+    np.testing.assert_array_equal(other.validation_logits, state.validation_logits)
     assert torch.equal(other.best_weights[0], state.best_weights[0]) or not state.history
     assert [step(other_learner, other) for _ in range(ahead)] == expected
 
@@ -106,7 +117,7 @@ def test_another_state_goes_on_from_any_step_to_the_last_bit(done, ahead):
 def test_of_a_finished_training_only_its_result_is_kept_and_taken_up():
     learner, state = fresh()
     step(learner, state)
-    state.history.append(an_epoch(1, 0.7))
+    validated(learner, state)
     state.keep_best()
     best = learner.weight.detach().clone()
     step(learner, state)
@@ -117,7 +128,7 @@ def test_of_a_finished_training_only_its_result_is_kept_and_taken_up():
     other.restore(tensors, facts)
     other.take_best()
 
-    assert set(tensors) == {"best.0", "history", "seconds"}
+    assert set(tensors) == {"best.0", "history", "validation_logits", "seconds"}
     assert torch.equal(other_learner.weight, best)
     assert (other.finished, other.seconds, other.history) == (True, 2.5, state.history)
 
@@ -139,7 +150,7 @@ def test_steps_are_counted_within_the_epoch_and_told_of_all():
     learner, state = fresh()
     for _ in range(6):
         step(learner, state)
-    state.history.append(an_epoch(1, 0.7))
+    validated(learner, state)
 
     assert state.steps_in_epoch == 2
     assert state.progress == "step 6 of 12"
@@ -193,19 +204,3 @@ def test_every_pass_holds_every_row_once_in_an_order_of_its_own():
 
     assert sorted(first) == sorted(second) == list(range(30))
     assert first != second
-
-
-@given(num_rows=st.integers(1, 500), batch_size=st.integers(1, 64), epochs=st.integers(1, 9))
-def test_without_max_steps_every_epoch_is_a_pass(num_rows, batch_size, epochs):
-    params = replace(PARAMS, batch_size=batch_size, epochs=epochs)
-
-    assert steps_of_epochs(params, num_rows) == epochs * [ceil(num_rows / batch_size)]
-
-
-@given(epochs=st.integers(1, 9), more=st.integers(0, 300))
-def test_max_steps_are_shared_by_the_epochs_as_equally_as_can_be(epochs, more):
-    steps = steps_of_epochs(replace(PARAMS, epochs=epochs, max_steps=epochs + more), 64)
-
-    assert len(steps) == epochs
-    assert sum(steps) == epochs + more
-    assert max(steps) - min(steps) <= 1
