@@ -286,7 +286,8 @@ class DelimitedTable:
     def __init__(self, source: ByteLines, suffix: str, columns: Sequence[str] | None) -> None:
         self._source, self.name, self.suffix, self.total = source, source.name, suffix, source.size
         self.separator, self._is_quoted = find_layout(source.head(), Path(source.name))
-        self._must_quote = re.compile("[\r\n" + self.separator + ('"' if self._is_quoted else "") + "]").search
+        ends = re.escape(self.separator) + ('"' if self._is_quoted else "")
+        self._must_quote = re.compile(f"[\r\n{ends}]").search
         self._rest = ""
         records = self._records(_split_at_returns(source) if self._is_quoted else iter(source))
         self._head = next(records, None)
