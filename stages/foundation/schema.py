@@ -4,6 +4,7 @@ A dataclass is a section of the file and its fields are the keys. The type of a 
 
     int, float, str, bool     1000.0 is a whole number, too; text, true and false never are numbers
     str | int                 one of several
+    str | list[str]           a text, or a list of texts
     X | None                  X, or nothing: `null`
     Literal["a", "b"]         one of these words
     list[X], dict[str, X]     any number of X
@@ -89,6 +90,9 @@ def _one_of(value: Any, hints: tuple[Any, ...], key: str, missing: Missing) -> A
         return _convert(value, hints[0], key, missing)
     if all(is_dataclass(hint) for hint in hints):
         return _kind(_mapping(value, key), hints, key, missing)
+    lists = [hint for hint in hints if get_origin(hint) is list]
+    if lists and isinstance(value, list):
+        return _convert(value, lists[0], key, missing)
     return _scalar(value, hints, key)
 
 
@@ -126,7 +130,7 @@ def _scalar(value: Any, hints: tuple[Any, ...], key: str) -> Any:
         fitting = _fit(value, hint)
         if fitting is not None:
             return fitting
-    wanted = "a finite number" if not _is_finite(value) else " or ".join(NAMES[hint] for hint in hints)
+    wanted = "a finite number" if not _is_finite(value) else " or ".join(NAMES.get(hint, "a list") for hint in hints)
     advice = "; put it into quotation marks" if str in hints and not isinstance(value, list | dict | NoneType) else ""
     raise StudyError(f"{key} must be {wanted}, got {value!r}{advice}")
 

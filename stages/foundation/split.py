@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from stages.foundation.errors import StudyError
 
+BOUNDARY = "\ufdd0"  # a code point that Unicode gives to no character, so that no run of words reads across it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
@@ -28,6 +30,13 @@ class Split:
     def num_classes(self) -> int:
         """Number of classes, whether or not each occurs."""
         return len(self.label_names)
+
+    @property
+    def texts(self) -> list[str]:
+        """N texts, one a row: of a pair both, with a word between them that no text holds."""
+        if self.second is None:
+            return self.sentences
+        return [f"{first} {BOUNDARY} {second}" for first, second in zip(self.sentences, self.second, strict=True)]
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """The rows at these positions, in this order."""
