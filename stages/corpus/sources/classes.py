@@ -55,19 +55,19 @@ def find_classes(tables: Mapping[str, Table], columns: ColumnSettings) -> Classe
     if len(set(written["train"])) < 2:
         label = shortened(written["train"][0])
         raise StudyError(f"the training rows have one class only ({label}); there must be at least two")
-    own = {name: names for name, table in tables.items() if (names := _own_names(table, columns.label))}
-    names = _given_names(columns) or next(iter(own.values()), None)
+    own = {name: known for name, table in tables.items() if (known := _own_names(table, columns.label))}
+    names: Sequence[str] | None = _given_names(columns) or next(iter(own.values()), None)
     plain = {name: labels for name, labels in written.items() if name not in own}
     readings: dict[str, Reading] = {}
     if plain:
         first = next(iter(plain))
         names, reading = _read_plain(tables[first], plain[first], _union(plain), names, columns, is_own=bool(own))
         readings = dict.fromkeys(plain, reading)
-    names = tuple(names or ())
+    names = names or ()
     is_given = columns.label_names is not None
     readings |= {name: _read_own(tables[name], own[name], names, is_given=is_given) for name in own}
     labels = {name: _look_up(tables[name], written[name], readings[name]) for name in tables}
-    return Classes(names=names, labels=labels, told=readings["train"].told)
+    return Classes(names=tuple(names), labels=labels, told=readings["train"].told)
 
 
 def hides_labels(test: Table, train: Table, column: str) -> bool:

@@ -31,7 +31,7 @@ def describe_tables(
         for name, table in tables.items()
     ]
     facts.append(Fact("texts", _texts_told(labelled.text_columns)))
-    facts.append(Fact("labels", labelled.labels_told))
+    facts.append(Fact("labels", f"column {tables['train'].find(columns.label)}, {labelled.labels_told}"))
     if columns.group is not None:
         facts.append(Fact("groups", f"column {columns.group}"))
     facts += describe_classes(labelled.splits["train"], labelled.splits["test"])

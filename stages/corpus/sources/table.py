@@ -93,7 +93,7 @@ class Table:
         """The longest value of the first row is its text, the shortest its label."""
         lengths = [len(str(name)) for name in self.frame]
         names = [f"column{at}" for at in range(1, len(lengths) + 1)]
-        names[lengths.index(min(lengths))] = "label"
+        names[len(lengths) - 1 - lengths[::-1].index(min(lengths))] = "label"
         names[lengths.index(max(lengths))] = "text"
         return names
 

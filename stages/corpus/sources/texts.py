@@ -6,9 +6,9 @@ from stages.corpus.sources.table import NUMBER, ROWS_LOOKED_AT, Table, shortened
 from stages.foundation.errors import StudyError
 
 USUAL = ("sentence", "text")  # names that a column of texts has where dataset.yaml names none
-PROSE_WORDS = 3  # of letters, in at least half of the values
+PROSE_WORDS = 3  # with letters, in at least half of the values
 ROWS_PER_VALUE = 20  # at most, on average: what repeats more is a name of something
-WORD = re.compile(r"[^\W\d_]{2,}")
+WORD = re.compile(r"(?<!\S)\S*[^\W\d_]{2}\S*")
 READINGS_SHOWN = 4
 
 
@@ -62,7 +62,7 @@ def _is_prose(values: list[object]) -> bool:
     """Whether a column looks like texts, not like numbers, dates, names or the like."""
     texts = [value for value in values[:ROWS_LOOKED_AT] if isinstance(value, str) and value.strip()]
     worded = sum(len(WORD.findall(text)) >= PROSE_WORDS for text in texts)
-    return bool(texts) and 2 * worded >= len(texts) and ROWS_PER_VALUE * len(set(texts)) >= len(texts)
+    return 2 * worded >= len(texts) > 0 and ROWS_PER_VALUE * len(set(texts)) > len(texts)
 
 
 def _are_numbers(values: list[object]) -> bool:
