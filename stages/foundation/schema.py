@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from stages.foundation.errors import ParamsError, StudyError, check
 
@@ -57,7 +57,7 @@ def _convert(value: Any, hint: Any, key: str, missing: Missing) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
         return _section(_mapping(value, key), hint, key, missing)
-    if origin is UnionType:
+    if origin in (Union, UnionType):  # the first of Literal[...] | None
         return _one_of(value, inner, key, missing)
     if origin is Literal:
         return _choice(value, inner, key)

@@ -35,7 +35,7 @@ def named(split):
 
 
 @given(
-    rows=st.lists(st.tuples(TEXTS, st.one_of(NAMES, NUMBERS)), min_size=2).filter(
+    rows=st.lists(st.tuples(TEXTS, st.one_of(NAMES, NUMBERS)), min_size=2, max_size=20).filter(
         lambda r: len(dict(map(reversed, r))) > 1
     )
 )

@@ -125,7 +125,7 @@ def _splitting_header(text: str, candidates: list[str], label: str) -> list[str]
 
     The first candidate is the one that the file's ending promises. Where more than one is left, nothing tells.
     """
-    _, header = next(lines(text), (0, ""))
+    header = next((line for line in re.split("[\r\n]", text) if line), "")
     csv.field_size_limit(LONGEST_VALUE)
     names = {separator: next(csv.reader([header], delimiter=separator), []) for separator in candidates}
     parting = [separator for separator in candidates if len(names[separator]) > 1]
