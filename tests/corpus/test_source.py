@@ -328,7 +328,7 @@ def test_what_was_read_is_told():
         "texts": "column text",
         "labels": "column label, names as written",
         "groups": "column author",
-        "classes, training rows": "Bad 1, bad 2, fair 1",
+        "classes, training rows": "Bad (1), bad (2), fair (1)",
         "classes without test rows": "fair",
         "class names that differ by case or blanks alone": "Bad and bad",
         "columns left unused": "id, 2 without a name",
@@ -362,7 +362,7 @@ def test_phrase_banks_make_the_embedded_data(repository, monkeypatch):
     assert (source.kind, source.synthetic) == ("phrase_banks", True)
     assert facts(source) == {
         "texts": "made up by the program",
-        "classes, training rows": "negative 35,000, positive 35,000",
+        "classes, training rows": "negative (35,000), positive (35,000)",
     }
 
 

@@ -61,7 +61,7 @@ def test_the_card_says_what_the_data_are(study):
             {"term": "test split", "told": "dev.tsv, tab-separated, 60 rows"},
             {"term": "texts", "told": "column sentence"},
             {"term": "labels", "told": "column label, names as written"},
-            {"term": "classes, training rows", "told": "0 150, 1 150"},
+            {"term": "classes, training rows", "told": "0 (150), 1 (150)"},
         ],
     }
 
@@ -102,7 +102,7 @@ def test_it_says_what_it_did(study, capsys):
     said = capsys.readouterr().out
 
     assert "train split: train.tsv, tab-separated, 300 rows\n" in said
-    assert "classes, training rows: 0 150, 1 150\n" in said
+    assert "classes, training rows: 0 (150), 1 (150)\n" in said
     assert "mine: " in said
     assert "test: 60 rows, dev.tsv (there is no test file); 0 overlap with the pool" in said
 

@@ -47,7 +47,7 @@ def describe_classes(train: Split, test: Split) -> tuple[Fact, ...]:
     """The classes with their training rows, those that no test row is of, and names that are nearly one."""
     names = train.label_names
     counts = np.bincount(train.labels, minlength=len(names))
-    told = listed(f"{name} {count:,}" for name, count in zip(names, counts.tolist(), strict=True))
+    told = listed(f"{name} ({count:,})" for name, count in zip(names, counts.tolist(), strict=True))
     facts = [Fact("classes, training rows", told)]
     untested = np.flatnonzero(np.bincount(test.labels, minlength=len(names)) == 0)
     if len(untested):

@@ -32,7 +32,9 @@ def find_text_columns(table: Table, named: tuple[str, ...], others: tuple[str, .
     if not usual:
         raise StudyError(_none_is_usual(table, prose))
     if len(candidates) > 1:
-        raise StudyError(f"{_told(table, candidates)}; say in dataset.yaml which to read: {_readings(candidates)}")
+        pair = [name for name in candidates if not _are_numbers(table.values(name))]
+        readings = _readings(candidates, pair)
+        raise StudyError(f"{_told(table, candidates)}; say in dataset.yaml which to read: {readings}")
     if _are_numbers(table.values(usual[0])):
         readings = f"`text: {usual[0]}` if these are the texts, or another column"
         raise StudyError(f"{_told(table, candidates)}; say in dataset.yaml which to read: {readings}")
@@ -76,16 +78,14 @@ def _told(table: Table, candidates: list[str]) -> str:
     return f"{table.name}: {', '.join(f'column {told}' for told in holding[:READINGS_SHOWN])}"
 
 
-def _readings(candidates: list[str]) -> str:
+def _readings(candidates: list[str], pair: list[str]) -> str:
     """The line of dataset.yaml for each reading."""
     single = " or ".join(f"`text: {name}`" for name in candidates[:READINGS_SHOWN])
-    return f"{single}, or both of a pair: `text: [{candidates[0]}, {candidates[1]}]`"
+    return f"{single}, or both of a pair: `text: [{pair[0]}, {pair[1]}]`" if len(pair) > 1 else single
 
 
 def _none_is_usual(table: Table, prose: list[str]) -> str:
-    readings = "for instance `text: review`"
-    if prose:
-        readings = _readings(prose) if len(prose) > 1 else f"for instance `text: {prose[0]}`"
+    readings = _readings(prose, prose) if len(prose) > 1 else f"for instance `text: {(*prose, 'review')[0]}`"
     return (
         f"{table.name} has no column {' or '.join(USUAL)}; it has {table.column_names()}: "
         f"say in dataset.yaml which holds the texts, {readings}"
