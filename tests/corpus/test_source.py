@@ -61,32 +61,6 @@ def test_glues_folder_needs_no_dataset_yaml_and_dev_is_its_test_split():
     assert (source.kind, source.revision, source.synthetic) == ("files", "", False)
 
 
-def test_dev_is_the_test_split_where_there_is_no_test_file():
-    assert read({"train.tsv": TRAIN, "dev.tsv": DEV}).test_origin == "dev.tsv (there is no test file)"
-    assert read({"val.tsv": DEV}).validation is not None
-
-
-@pytest.mark.parametrize("name", ["validation.tsv", "valid.tsv", "val.tsv", "dev.tsv", "Val.TSV"])
-def test_a_file_for_validation_has_one_of_four_names(name):
-    source = read({"train.tsv": TRAIN, "test.tsv": DEV, name: "sentence\tlabel\nodd\t0\n"})
-
-    assert rows(source.validation) == [("odd", "0")]
-    assert source.test_origin == "test.tsv"
-
-
-@pytest.mark.parametrize("name", ["validation.csv", "valid.json", "val.tsv", "dev.csv"])
-@pytest.mark.parametrize("hidden", ["-1", "-1.0", ""])
-def test_a_test_file_that_hides_its_labels_gives_way_to_one_that_has_some(name, hidden):
-    labelled = {"json": '[{"sentence": "nice", "label": 1}]', "csv": "sentence,label\nnice,1\n", "tsv": DEV}
-    test = f"sentence,label\nsecret,{hidden}\n"
-    source = read({"train.tsv": TRAIN, "test.csv": test, name: labelled[name.partition(".")[2]]})
-
-    assert rows(source.test) == [("nice", "1")]
-    assert source.validation is None
-    assert source.test_origin == f"{name} (test.csv hides its labels)"
-    assert facts(source)["files left unused"] == "test.csv"
-
-
 def test_every_format_may_be_mixed():
     write({"test.jsonl": '{"text": "y", "label": "b"}\n', "validation.csv": "text,label\nz,b\n"})
     pd.DataFrame({"text": ["x", "w"], "label": ["a", "b"]}).to_parquet(paths.SOURCES / "mine/train.parquet")
@@ -306,43 +280,6 @@ def test_a_file_that_is_a_link_into_a_cache_is_read():
     (paths.SOURCES / "mine/train.tsv").symlink_to((paths.SOURCES / "cache/elsewhere").resolve())
 
     assert len(read_source("mine").train) == 3
-
-
-def test_what_was_read_is_told():
-    source = read(
-        {
-            "dataset.yaml": "group: author",
-            "train.csv": "id;text;label;author;;\n1;good one;Bad;kim\n2;bad;bad;lee;;\n"
-            "3;so so;fair;kim;;\n4;ok;bad;lee;;\n",
-            "val.jsonl": '{"text": "a", "label": "bad", "author": "ann"}',
-            "test.tsv": 'text\tlabel\n"open\tBad\nb\tbad\n',
-            "more.csv": "",
-            "README.md": "",
-        }
-    )
-
-    assert facts(source) == {
-        "train split": "train.csv, semicolon-separated, 4 rows",
-        "test split": "test.tsv, tab-separated, quotation marks kept as part of the texts, 2 rows",
-        "validation split": "val.jsonl, JSON Lines, 1 rows",
-        "texts": "column text",
-        "labels": "column label, names as written",
-        "groups": "column author",
-        "classes, training rows": "Bad (1), bad (2), fair (1)",
-        "classes without test rows": "fair",
-        "class names that differ by case or blanks alone": "Bad and bad",
-        "columns left unused": "id, 2 without a name",
-        "files left unused": "more.csv",
-    }
-
-
-def test_a_pair_is_told_as_one():
-    text = "question,sentence,label\nwho,he,1\nwhen,now,0\n"
-    source = read({"dataset.yaml": "text: [question, sentence]", "train.csv": text, "test.csv": text})
-
-    assert (source.train.sentences, source.train.second) == (["who", "when"], ["he", "now"])
-    assert facts(source)["texts"] == "pairs of columns question and sentence"
-    assert "columns left unused" not in facts(source)
 
 
 def test_columns_and_separator_need_a_file_that_has_them():
