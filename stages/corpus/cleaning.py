@@ -87,7 +87,7 @@ def _require_every_class(train: Split) -> None:
     present = np.bincount(train.labels, minlength=train.num_classes) > 0
     if not present.all():
         missing = ", ".join(name for name, there in zip(train.label_names, present, strict=True) if not there)
-        raise StudyError(f"no training row is left in class {missing} after cleaning")
+        raise StudyError(f"no training row is left in class {missing} after cleaning; `label_names` may leave it out")
 
 
 def _at(groups: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -190,3 +190,10 @@ def test_what_is_no_gzip_is_refused_in_one_line(tmp_path, content):
     path.write_bytes(content)
 
     assert complaint(path).startswith("a.csv.gz is not readable as gzip: ")
+
+
+@pytest.mark.parametrize("label", ['"1"', "1", "bad"])
+def test_a_header_in_quotation_marks_tells_that_a_program_quoted_the_file(tmp_path, label):
+    path = write(tmp_path / "a.tsv", f'"text"\t"label"\n"so good"\t{label}\n"so bad"\t{label}\n')
+
+    assert [text for text, _ in read(path)[0]] == ["so good", "so bad"]

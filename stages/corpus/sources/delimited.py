@@ -105,7 +105,8 @@ def _is_quoted(text: str) -> bool:
     """Whether all quotation marks of a file with tabs are those of a program that quotes values, such as pandas.
 
     Each then encloses a whole value or is doubled inside of one. A few texts may look so by chance; so one of them
-    must show it: marks doubled inside, all values quoted but numbers, or rows that no longer fit without.
+    must show it: marks doubled inside, all values quoted but numbers, all names of the header, or rows that no longer
+    fit without.
     """
     if '"' not in text:
         return False
@@ -116,6 +117,9 @@ def _is_quoted(text: str) -> bool:
     if any('""' in value for value in values):
         return True
     if all(NUMBER.fullmatch(value) for value in re.split(r"[\t\n]", rest) if value):
+        return True
+    header = rest.lstrip("\n").partition("\n")[0]
+    if header and not header.strip("\t"):
         return True
     return len({line.count("\t") for _, line in lines(text)}) > 1
 
