@@ -5,6 +5,7 @@ Writes  data/prepared/: the training pool, the validation and the test split, an
         metrics/pool.json: what was dropped, and how far validation and test are met in the pool
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,10 @@ def main() -> None:
     """Read, clean, hold out validation rows, and measure the overlap."""
     params = read_params("prepare", PrepareView)
     read_params("train", TrainView)  # what contradicts itself there should not wait for the data
-    source, cleaning, val_dropped = clean(read_source(params.dataset))
+    given = read_source(params.dataset)
+    for fact in given.found:
+        say(f"{fact.term}: {fact.told}")
+    source, cleaning, val_dropped = clean(given)
     parts = partition(source, params.prepare)
     held_out = {"val": parts.validation, "test": source.test}
     overlap = overlap_table(held_out, parts.pool, "pool")
@@ -55,6 +59,7 @@ def describe(params: PrepareView, source: Source, parts: Partition) -> dict[str,
         "partition": params.prepare.partition,
         "validation": parts.validation_origin,
         "test": source.test_origin,
+        "read": [asdict(fact) for fact in source.found],
     }
 
 

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from stages.corpus.sources.source import Source
 from stages.foundation.errors import StudyError
-from stages.foundation.split import Split
+from stages.foundation.split import BOUNDARY, Split
+
+EMPTY = ("", f" {BOUNDARY} ")  # a text, a pair
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,8 +18,8 @@ class Cleaning:
     """Where the rows of a split went; the last four add up to the first."""
 
     rows_read: int
-    empty: int  # no text at all
-    duplicate: int  # text and label of an earlier row
+    empty: int  # no text at all; of a pair neither
+    duplicate: int  # text and label of an earlier row, of a pair both texts
     contradictory: int  # every row of a text that carries two labels
     kept: int
 
@@ -51,18 +53,19 @@ def clean(source: Source) -> tuple[Source, Cleaning, int]:
 
 def normalise(split: Split) -> Split:
     """Every run of white space, Unicode's included, becomes one blank, and none is left at the ends."""
-    return replace(split, sentences=[" ".join(sentence.split()) for sentence in split.sentences])
+    second = None if split.second is None else _normal(split.second)
+    return replace(split, sentences=_normal(split.sentences), second=second)
 
 
 def keep_rows(split: Split) -> tuple[NDArray[np.int64], Cleaning]:
     """Positions of the rows to keep, in order, and the counts. White space must be normal already."""
-    texts, names = pd.factorize(np.array(split.sentences, dtype=object))
+    texts, names = pd.factorize(np.array(split.texts, dtype=object))
     smallest = np.full(len(names), split.num_classes)
     largest = np.full(len(names), -1)
     np.minimum.at(smallest, texts, split.labels)
     np.maximum.at(largest, texts, split.labels)
 
-    empty = (names == "")[texts]
+    empty = np.array([text in EMPTY for text in names], dtype=np.bool_)[texts]
     contradictory = ~empty & (smallest < largest)[texts]
     duplicate = ~empty & ~contradictory & pd.Series(texts).duplicated().to_numpy()
     kept = np.flatnonzero(~(empty | contradictory | duplicate))
@@ -76,11 +79,15 @@ def keep_rows(split: Split) -> tuple[NDArray[np.int64], Cleaning]:
     return kept, counts
 
 
+def _normal(texts: list[str]) -> list[str]:
+    return [" ".join(text.split()) for text in texts]
+
+
 def _require_every_class(train: Split) -> None:
     present = np.bincount(train.labels, minlength=train.num_classes) > 0
     if not present.all():
         missing = ", ".join(name for name, there in zip(train.label_names, present, strict=True) if not there)
-        raise StudyError(f"no training row is left in class {missing} after cleaning; give it more, or leave it out")
+        raise StudyError(f"no training row is left in class {missing} after cleaning; `label_names` may leave it out")
 
 
 def _at(groups: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

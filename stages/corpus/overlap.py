@@ -54,8 +54,8 @@ def overlap_table(splits: Mapping[str, Split], training: Split, name: str) -> di
 
 def measure_overlap(splits: list[Split], training: Split) -> list[Overlap]:
     """Compare every text of each split with every training text."""
-    texts = [sentence for split in splits for sentence in split.sentences]
-    met = _find_overlap(read_words(texts), read_words(training.sentences))  # once for all: training may be large
+    texts = [text for split in splits for text in split.texts]
+    met = _find_overlap(read_words(texts), read_words(training.texts))  # once for all: training may be large
     ends = np.cumsum([len(split) for split in splits])[:-1]
     return [
         Overlap(equal=int(equal.sum()), part_of=int(part_of.sum()), contains=int(contains.sum()), any=int(any_.sum()))

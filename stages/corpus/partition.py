@@ -79,7 +79,7 @@ def _carve_grouped(source: Source, quotas: list[int], generator: np.random.Gener
     """Hold out as many sources as it takes to find enough candidates of each class."""
     train = source.train
     if source.train_groups is None:
-        first, last = _rank_roots(read_words(train.sentences), generator)
+        first, last = _rank_roots(read_words(train.texts), generator)
         kind = "source sentences"
     else:
         first = last = _rank_groups(source.train_groups, generator)
@@ -161,7 +161,7 @@ def _keep_given(source: Source, validation: Split, *, grouped: bool) -> Partitio
 
 def _overlaps(source: Source, validation: Split) -> NDArray[np.bool_]:
     """(N,) whether a training row is in a group, contains a text or is part of one of the validation split."""
-    rows, given = read_words(source.train.sentences), read_words(validation.sentences)
+    rows, given = read_words(source.train.texts), read_words(validation.texts)
     overlaps = np.zeros(len(rows), dtype=np.bool_)
     for row, _ in occurrences(rows, given):
         overlaps[row] = True

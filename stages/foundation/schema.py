@@ -4,6 +4,7 @@ A dataclass is a section of the file and its fields are the keys. The type of a 
 
     int, float, str, bool     1000.0 is a whole number, too; text, true and false never are numbers
     str | int                 one of several
+    str | list[str]           a text, or a list of texts
     X | None                  X, or nothing: `null`
     Literal["a", "b"]         one of these words
     list[X], dict[str, X]     any number of X
@@ -18,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from stages.foundation.errors import ParamsError, StudyError, check
 
@@ -66,7 +67,7 @@ def _convert(value: Any, hint: Any, key: str, missing: Missing) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
         return _section(_mapping(value, key), hint, key, missing)
-    if origin is UnionType:
+    if origin in (Union, UnionType):  # the first of Literal[...] | None
         return _one_of(value, inner, key, missing)
     if origin is Literal:
         return _choice(value, inner, key)
@@ -99,6 +100,9 @@ def _one_of(value: Any, hints: tuple[Any, ...], key: str, missing: Missing) -> A
         return _convert(value, hints[0], key, missing)
     if all(is_dataclass(hint) for hint in hints):
         return _kind(_mapping(value, key), hints, key, missing)
+    lists = [hint for hint in hints if get_origin(hint) is list]
+    if lists and isinstance(value, list):
+        return _convert(value, lists[0], key, missing)
     return _scalar(value, hints, key)
 
 
@@ -136,7 +140,7 @@ def _scalar(value: Any, hints: tuple[Any, ...], key: str) -> Any:
         fitting = _fit(value, hint)
         if fitting is not None:
             return fitting
-    wanted = " or ".join(NAMES[hint] for hint in hints)
+    wanted = " or ".join(NAMES.get(hint, "a list") for hint in hints)
     if str in hints and not isinstance(value, list | dict):
         condition = "if that is its name, " if value is None else ""
         advice = f"{condition}put it into quotation marks"

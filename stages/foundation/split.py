@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from stages.foundation.errors import StudyError
 
+BOUNDARY = "\ufdd0"  # a code point that Unicode gives to no character, so that no run of words reads across it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
@@ -35,6 +37,13 @@ class Split:
         if self.second is None:
             return self.sentences
         return [f"{first}\n{second}" for first, second in zip(self.sentences, self.second, strict=True)]
+
+    @property
+    def texts(self) -> list[str]:
+        """N texts, one a row: of a pair both, with a word between them that no text holds."""
+        if self.second is None:
+            return self.sentences
+        return [f"{first} {BOUNDARY} {second}" for first, second in zip(self.sentences, self.second, strict=True)]
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """The rows at these positions, in this order."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from stages.corpus.sources.file_tables import read_table
+from stages.corpus.sources.formats import read_table
 from stages.engine.params import TrainParams
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json

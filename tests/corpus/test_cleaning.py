@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -63,3 +64,14 @@ def test_a_class_without_rows_is_refused_by_name():
 def test_a_validation_split_without_rows_is_refused():
     with pytest.raises(StudyError, match="validation split is empty"):
         clean(make_source([("a", 0), ("b", 1)], validation=[("", 0)]))
+
+
+def test_of_a_pair_both_texts_are_read():
+    firsts = ["who  ?", "who ?", "who ?", "", "", "when ?", "when ?", "a b"]
+    seconds = ["he did", " he did", "she did", " ", "she", "now", "now", ""]
+    labels = [0, 0, 0, 1, 1, 0, 1, 1]
+    pairs = replace(make_split(list(zip(firsts, labels, strict=True))), second=seconds)
+    rows, counts = keep_rows(normalise(pairs))
+
+    assert rows.tolist() == [0, 2, 4, 7]
+    assert (counts.duplicate, counts.empty, counts.contradictory) == (1, 1, 2)

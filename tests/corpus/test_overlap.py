@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -132,3 +134,13 @@ def test_every_split_is_counted_by_itself():
         "pool_test_contains": 0,
         "pool_test_any": 3,
     }
+
+
+def test_of_a_pair_both_texts_count():
+    training = replace(make_split([("who is he", 0), ("when is it", 1)]), second=["he is the king", "it is at noon"])
+    split = replace(
+        make_split([("Who is he", 0), ("who is he", 0), ("so who is he", 0), ("who is", 0), ("is he he is", 0)]),
+        second=["he is the king", "it is at noon", "he is the king of all", "the king", ""],
+    )
+
+    assert measure_overlap([split], training) == [Overlap(equal=1, part_of=0, contains=1, any=2)]

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from stages.corpus.partition import partition
 from stages.corpus.sources.source import read_source
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError, StudyError
-from tests.corpus.making import make_source, occurs_in
+from tests.corpus.making import make_source, make_split, occurs_in
 from tests.corpus.real_sst2 import FOLDER, needs_sst2
 
 WORDS = st.lists(st.sampled_from("abcdE"), min_size=1, max_size=6).map(" ".join)
@@ -217,3 +218,15 @@ def test_a_random_carve_of_sst2_leaks_nearly_all_validation_rows(sst2):
     parts = partition(source, params(1000, "random"))
 
     assert measure_overlap([parts.validation], parts.pool)[0].any > 980
+
+
+def test_of_pairs_no_validation_row_is_a_training_row_in_both_texts():
+    rows = [(f"question {at % 40} of many", at % 2) for at in range(160)]
+    train = replace(make_split(rows), second=[f"answer {at} of many" for at in range(160)])
+    source = replace(make_source([("a", 0)]), train=train)
+    parts = partition(source, params(20))
+    held = set(zip(parts.validation.sentences, parts.validation.second, strict=True))
+
+    assert len(held) == 20
+    assert held.isdisjoint(zip(parts.pool.sentences, parts.pool.second, strict=True))
+    assert len(parts.pool) + parts.rows_dropped == 140

@@ -20,15 +20,22 @@ WORD = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=9)
 MAYBE = st.none() | WORD
 SPLITS = st.builds(SplitNames, train=WORD, test=WORD, validation=MAYBE)
 COLUMNS = {
-    "text": MAYBE,
+    "text": MAYBE | st.lists(WORD, min_size=1, max_size=2, unique=True),
     "label": WORD,
     "group": MAYBE,
     "label_names": st.none() | st.lists(st.one_of(WORD, st.integers(-9, 9), st.booleans()), max_size=4),
+    "label_values": st.none() | st.sampled_from(["names", "indices", "indices_from_1"]),
     "splits": st.none() | SPLITS,
 }
 EVEN = st.integers(1, 500).map(lambda half: 2 * half)
 KINDS = st.one_of(
-    st.builds(FilesSettings, **COLUMNS),
+    st.builds(
+        FilesSettings,
+        columns=st.none() | st.lists(WORD, min_size=2, max_size=4),
+        separator=st.none() | st.sampled_from(["comma", "semicolon", "tab", "pipe", ",", ";", "\t", "|", "\\t", "~"]),
+        quoting=st.none() | st.sampled_from(["csv", "none"]),
+        **COLUMNS,
+    ),
     st.builds(HubSettings, kind=st.just("hub"), repo=WORD, config=MAYBE, revision=MAYBE, **COLUMNS),
     st.builds(
         PhraseBankSettings,
@@ -94,3 +101,37 @@ def test_phrase_banks_that_cannot_be_are_refused_in_one_line(tmp_path, change, c
 
     assert str(refused.value).startswith(f"{tmp_path}/dataset.yaml: {complaint}")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tree", "complaint"),
+    [
+        ({"text": ["a", "b", "c"]}, "text must name one column or two, got ['a', 'b', 'c']"),
+        ({"text": ["a", "a"]}, "text must name one column or two, got ['a', 'a']"),
+        ({"text": []}, "text must name one column or two, got []"),
+        ({"text": 5}, "text must be text or a list, got 5"),
+        ({"text": ["a", 5]}, "text[1] must be text, got 5"),
+        ({"columns": ["text"]}, "columns must name two or more, got ['text']"),
+        ({"separator": "colon"}, "separator must be comma, semicolon, tab, pipe or any one character, got 'colon'"),
+        ({"separator": '"'}, "separator must be comma, semicolon, tab, pipe or any one character, got '\"'"),
+        ({"quoting": "some"}, "quoting must be csv or none, got 'some'"),
+        ({"label_values": "from_2"}, "label_values must be names or indices or indices_from_1, got 'from_2'"),
+    ],
+)
+def test_keys_that_mean_nothing_are_refused_in_one_line(tmp_path, tree, complaint):
+    with pytest.raises(StudyError) as refused:
+        read_settings(write(tmp_path, tree))
+
+    assert str(refused.value).startswith(f"{tmp_path}/dataset.yaml: {complaint}")
+
+
+@pytest.mark.parametrize(
+    ("written", "separator"), [("tab", "\t"), ("\t", "\t"), ("\\t", "\t"), ("pipe", "|"), (";", ";"), (None, None)]
+)
+def test_a_separator_has_a_name_or_is_itself(written, separator):
+    assert FilesSettings(separator=written).delimiter == separator
+
+
+@pytest.mark.parametrize(("text", "columns"), [(None, ()), ("a", ("a",)), (["a"], ("a",)), (["a", "b"], ("a", "b"))])
+def test_text_names_no_column_one_or_two(text, columns):
+    assert FilesSettings(text=text).text_columns == columns

@@ -41,6 +41,10 @@ def complaint(files):
     return text.replace("data/sources/mine/", "").replace("data/sources/mine", "FOLDER")
 
 
+def facts(source):
+    return {fact.term: fact.told for fact in source.found}
+
+
 def rows(split):
     return [
         (text, split.label_names[label]) for text, label in zip(split.sentences, split.labels.tolist(), strict=True)
@@ -55,10 +59,6 @@ def test_glues_folder_needs_no_dataset_yaml_and_dev_is_its_test_split():
     assert source.validation is None
     assert source.test_origin == "dev.tsv (test.tsv has no labels)"
     assert (source.kind, source.revision, source.synthetic) == ("files", "", False)
-
-
-def test_dev_is_the_test_split_where_there_is_no_test_file():
-    assert read({"train.tsv": TRAIN, "dev.tsv": DEV}).test_origin == "dev.tsv (there is no test file)"
 
 
 def test_every_format_may_be_mixed():
@@ -164,11 +164,18 @@ def test_a_missing_text_is_an_empty_one():
         ({"test.tsv": DEV}, "FOLDER has no train file; call it train with one of .tsv, .csv"),
         ({"train.tsv": TRAIN}, "FOLDER has no test file; call it test (or dev) with one of .tsv, .csv"),
         ({"train.tsv": TRAIN, "train.csv": "", "test.tsv": DEV}, "FOLDER has train.tsv and train.csv: keep one"),
-        ({"train.tsv": TRAIN, "test.tsv": GLUE_TEST}, "test.tsv has no column label; it has index, sentence"),
         (
-            {"train.tsv": TRAIN, "test.tsv": DEV, "dev.tsv": DEV},
-            "FOLDER has labels in test.tsv and in dev.tsv; say in dataset.yaml which is which, e.g. "
-            "`splits: {train: train.tsv, validation: dev.tsv, test: test.tsv}`",
+            {"train.tsv": TRAIN, "test.tsv": GLUE_TEST},
+            "test.tsv has no column of labels; it has index, sentence, and no dev file",
+        ),
+        (
+            {"train.tsv": TRAIN, "test.tsv": DEV, "dev.tsv": DEV, "val.csv": ""},
+            "FOLDER: val.csv and dev.tsv may each be the one to take; say in dataset.yaml which is which: `splits: "
+            "{train: train.tsv, validation: val.csv, test: test.tsv}` or `splits: {train: train.tsv, validation: dev",
+        ),
+        (
+            {"train.tsv": TRAIN, "val.tsv": DEV, "valid.tsv": DEV},
+            "FOLDER: there is no test file, and valid.tsv and val.tsv may each be the one to take; say in dataset.yaml",
         ),
         (
             {"train.csv": "review,label\na,1\n", "test.tsv": DEV},
@@ -181,8 +188,8 @@ def test_a_missing_text_is_an_empty_one():
         ),
         ({"train.tsv": TRAIN + "ugh\t\n", "test.tsv": DEV}, "train.tsv, line 5 has no label: column label must hold"),
         (
-            {"train.jsonl": '{"sentence": "a", "label": 0.5}', "test.tsv": DEV},
-            "train.jsonl, line 1 has no label: column label must hold whole numbers or names, found 0.5",
+            {"train.jsonl": '{"sentence": "a", "label": 0.5}\n{"sentence": "b", "label": 1}', "test.tsv": DEV},
+            "train.jsonl, line 1: column label holds numbers such as 0.5, 2 different ones, not classes",
         ),
         (
             {"train.jsonl": '{"text": "a", "label": 1}\n{"text": 5, "label": 0}', "test.csv": "text,label\na,1"},
@@ -190,6 +197,19 @@ def test_a_missing_text_is_an_empty_one():
         ),
         ({"train.tsv": TRAIN, "test.tsv": DEV + "hm\t2\n"}, "test.tsv, line 3: unknown label '2'; the classes are"),
         ({"train.tsv": TRAIN, "test.tsv": DEV + "hm\t-1\n"}, "test.tsv, line 3: the labels are hidden (-1); take"),
+        (
+            {"train.tsv": TRAIN, "test.tsv": DEV.replace("1", "-1")},
+            "test.tsv hides its labels, and no dev file replaces",
+        ),
+        (
+            {
+                "dataset.yaml": "splits: {train: train.tsv, test: test.tsv, validation: d.tsv}",
+                "train.tsv": TRAIN,
+                "test.tsv": DEV.replace("1", "-1"),
+                "d.tsv": DEV,
+            },
+            "test.tsv hides its labels; name another test split in dataset.yaml: `splits: {train: train.tsv, test: d.",
+        ),
         ({"train.tsv": "text\tlabel\na\t1\nb\t1\n", "test.tsv": DEV}, "the training rows have one class only (1)"),
         (
             {"dataset.yaml": "label_names: [no, yes]", "train.tsv": TRAIN + "x\t2\n", "test.tsv": DEV},
@@ -207,7 +227,7 @@ def test_a_missing_text_is_an_empty_one():
                 "train.jsonl": '{"text": "a", "label": 0, "by": 1}\n{"text": "b", "label": 1}',
                 "test.csv": "text,label\nc,0",
             },
-            "train.jsonl, line 2 has no group in column by",
+            "train.jsonl, line 2 has no key by, which other rows have",
         ),
         ({"dataset.yaml": "kind: magic"}, "dataset.yaml: kind must be files or hub or phrase_banks, got 'magic'"),
         ({"dataset.yaml": "txet: a"}, "dataset.yaml: unknown key txet ('a'); kind files knows text, label, group"),
@@ -262,6 +282,13 @@ def test_a_file_that_is_a_link_into_a_cache_is_read():
     assert len(read_source("mine").train) == 3
 
 
+def test_columns_and_separator_need_a_file_that_has_them():
+    row = '[{"text": "a", "label": 1}, {"text": "b", "label": 0}]'
+    expected = "FOLDER: `columns` and `separator` are of TSV and CSV, and no such file was read"
+
+    assert complaint({"dataset.yaml": "separator: tab", "train.json": row, "test.json": row}) == expected
+
+
 def test_phrase_banks_make_the_embedded_data(repository, monkeypatch):
     monkeypatch.chdir(repository)
     settings = (repository / "data/sources/reviews/dataset.yaml").read_text(encoding="utf-8")
@@ -270,6 +297,10 @@ def test_phrase_banks_make_the_embedded_data(repository, monkeypatch):
     assert f"train_rows: {len(source.train)}" in settings
     assert source.train.label_names == ("negative", "positive")
     assert (source.kind, source.synthetic) == ("phrase_banks", True)
+    assert facts(source) == {
+        "texts": "made up by the program",
+        "classes, training rows": "negative (35,000), positive (35,000)",
+    }
 
 
 class TestHub:
@@ -283,17 +314,21 @@ class TestHub:
             use_hub(server.url, tmp_path / "home", monkeypatch)
             yield server
 
-    def publish(self, hub, *, test_labels=(0, 1)):
+    def publish(self, hub, *, test_labels=(0, 1), with_validation=False):
         card = (
             "---\ndataset_info:\n  features:\n  - {name: sentence, dtype: string}\n"
+            "  - {name: sentence2, dtype: string}\n"
             "  - name: label\n    dtype: {class_label: {names: {'0': negative, '1': positive}}}\n"
             "configs:\n- config_name: default\n  data_files:\n  - {split: train, path: train.parquet}\n"
             "  - {split: test, path: test.parquet}\n---\n"
         )
         frames = {
-            "train": pd.DataFrame({"sentence": ["a", "b"], "label": [0, 1]}),
-            "test": pd.DataFrame({"sentence": ["c", "d"], "label": list(test_labels)}),
+            "train": pd.DataFrame({"sentence": ["a", "b"], "sentence2": ["x", "y"], "label": [0, 1]}),
+            "test": pd.DataFrame({"sentence": ["c", "d"], "sentence2": ["x", "y"], "label": list(test_labels)}),
         }
+        if with_validation:
+            frames["validation"] = pd.DataFrame({"sentence": ["e"], "sentence2": ["x"], "label": [1]})
+            card = card.removesuffix("---\n") + "  - {split: validation, path: validation.parquet}\n---\n"
         files = {f"{name}.parquet": frame.to_parquet() for name, frame in frames.items()}
         hub.publish("datasets", "owner/name", self.COMMIT, {"README.md": card.encode(), **files}, branch="main")
         write({"dataset.yaml": "kind: hub\nrepo: owner/name\n"})
@@ -306,6 +341,21 @@ class TestHub:
         assert rows(source.test) == [("c", "negative"), ("d", "positive")]
         assert (source.kind, source.revision) == ("hub", self.COMMIT)
         assert source.test_origin == "split test of owner/name"
+
+    def test_a_test_split_that_hides_its_labels_gives_way_to_validation(self, hub):
+        self.publish(hub, test_labels=(-1, -1), with_validation=True)
+        source = read_source("mine")
+
+        assert rows(source.test) == [("e", "positive")]
+        assert source.validation is None
+        assert source.test_origin == "split validation of owner/name (split test hides its labels)"
+
+    def test_a_pair_of_columns_is_read(self, hub):
+        self.publish(hub)
+        write({"dataset.yaml": "kind: hub\nrepo: owner/name\ntext: [sentence, sentence2]\n"})
+        source = read_source("mine")
+
+        assert (source.train.sentences, source.train.second) == (["a", "b"], ["x", "y"])
 
     def test_hidden_test_labels_are_refused(self, hub):
         self.publish(hub, test_labels=(-1, -1))

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.foundation.errors import StudyError
-from stages.foundation.split import Split, read_split, write_split
+from stages.foundation.split import BOUNDARY, Split, read_split, write_split
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -66,3 +68,11 @@ def test_pairs_of_texts_stay_together(tmp_path):
 def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(StudyError, match="dvc repro"):
         read_split(tmp_path / "none.parquet")
+
+
+def test_a_row_is_one_text_of_a_pair_both():
+    split = Split(row_ids=np.arange(2), sentences=["a b", "c"], labels=np.array([0, 1]), label_names=("n", "p"))
+    pairs = replace(split, second=["c", "a b"])
+
+    assert split.texts == ["a b", "c"]
+    assert [text.split() for text in pairs.texts] == [["a", "b", BOUNDARY, "c"], ["c", BOUNDARY, "a", "b"]]

@@ -56,6 +56,13 @@ def test_the_card_says_what_the_data_are(study):
         "validation": f"drawn from {read_json(paths.POOL_METRICS)['sources_held_out']} source sentences held out of "
         "the training rows",
         "test": "dev.tsv (there is no test file)",
+        "read": [
+            {"term": "train split", "told": "train.tsv, tab-separated, 300 rows"},
+            {"term": "test split", "told": "dev.tsv, tab-separated, 60 rows"},
+            {"term": "texts", "told": "column sentence"},
+            {"term": "labels", "told": "column label, names as written"},
+            {"term": "classes, training rows", "told": "0 (150), 1 (150)"},
+        ],
     }
 
 
@@ -94,6 +101,8 @@ def test_it_says_what_it_did(study, capsys):
     study()
     said = capsys.readouterr().out
 
+    assert "train split: train.tsv, tab-separated, 300 rows\n" in said
+    assert "classes, training rows: 0 (150), 1 (150)\n" in said
     assert "mine: " in said
     assert "test: 60 rows, dev.tsv (there is no test file); 0 overlap with the pool" in said
 

@@ -80,6 +80,15 @@ def test_real_data_with_overlaps_and_no_mistakes_is_told_as_such():
     assert "There is none: every test row was classified rightly." in words()
 
 
+def test_what_was_read_is_told_where_the_data_card_tells_it(usual_page):
+    assert "What was read" not in words(usual_page)
+    write_experiment()
+    facts = [{"term": "texts", "told": "column review"}, {"term": "classes", "told": "no (5)"}]
+    write_json(paths.DATA_CARD, read_json(paths.DATA_CARD) | {"read": facts})
+    report.main()
+    assert "What was read texts column review classes no (5)" in words()
+
+
 def test_a_negative_number_of_mistakes_is_refused():
     write_experiment()
     write_text(paths.PARAMS, PARAMS.replace("worst_errors: 3", "worst_errors: -1"))

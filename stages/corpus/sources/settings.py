@@ -8,6 +8,8 @@ from stages.foundation.errors import check
 from stages.foundation.files import read_yaml
 from stages.foundation.schema import build
 
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitNames:
@@ -26,11 +28,22 @@ class SplitNames:
 class ColumnSettings:
     """Where texts and labels stand."""
 
-    text: str | None = None  # None: `sentence`, else `text`
+    text: str | list[str] | None = None  # two: each row is a pair of texts; None: the one column that may be meant
     label: str = "label"
     group: str | None = None  # rows of one group never stand on both sides of the partition
     label_names: list[str | int | bool] | None = None  # name of each class, in the order of their indices
+    label_values: Literal["names", "indices", "indices_from_1"] | None = None  # None: whichever alone fits label_names
     splits: SplitNames | None = None
+
+    def __post_init__(self) -> None:
+        names = self.text_columns
+        fits = len(names) in (1, 2) and len(set(names)) == len(names)
+        check(self.text is None or fits, f"text must name one column or two, got {self.text}")
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns of the texts, as far as they are named."""
+        return () if self.text is None else (self.text,) if isinstance(self.text, str) else tuple(self.text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +51,24 @@ class FilesSettings(ColumnSettings):
     """Tables in the data set's folder."""
 
     kind: Literal["files"] = "files"
+    columns: list[str] | None = None  # names of the columns of TSV and CSV without a header
+    separator: str | None = None  # comma, semicolon, tab, pipe or any one character; None: the one that fits
+    quoting: Literal["csv", "none"] | None = None  # none: a quotation mark means nothing; None: csv, in TSV if all fits
+
+    def __post_init__(self) -> None:
+        ColumnSettings.__post_init__(self)
+        check(self.columns is None or len(self.columns) > 1, f"columns must name two or more, got {self.columns}")
+        check(
+            self.delimiter is None or (len(self.delimiter) == 1 and self.delimiter not in '"\r\n'),
+            f"separator must be {', '.join(SEPARATORS)} or any one character, got {self.separator!r}",
+        )
+
+    @property
+    def delimiter(self) -> str | None:
+        """The separator as a character."""
+        if self.separator == "\\t":  # which YAML leaves as it is, unless it stands in double quotation marks
+            return "\t"
+        return None if self.separator is None else SEPARATORS.get(self.separator, self.separator)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

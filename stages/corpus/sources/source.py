@@ -1,13 +1,16 @@
 """A data set as its folder in data/sources describes it, whatever kind it is."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.corpus.sources.classes import hides_labels
 from stages.corpus.sources.file_tables import find_tables
-from stages.corpus.sources.labelling import Table, label_splits, number_groups
+from stages.corpus.sources.found import Fact, describe_classes, describe_tables
+from stages.corpus.sources.labelling import label_splits, number_groups
 from stages.corpus.sources.settings import (
     ColumnSettings,
     FilesSettings,
@@ -16,6 +19,7 @@ from stages.corpus.sources.settings import (
     read_settings,
 )
 from stages.corpus.sources.synthetic import generate
+from stages.corpus.sources.table import Table
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
@@ -34,6 +38,7 @@ class Source:
     revision: str  # the Hub commit; empty for the other kinds
     synthetic: bool  # True only for texts that the project made up
     test_origin: str  # where the test split comes from, e.g. `dev.tsv (test.tsv has no labels)`
+    found: tuple[Fact, ...] = ()  # what was read, in words
 
 
 def read_source(name: str) -> Source:
@@ -63,9 +68,10 @@ def read_source(name: str) -> Source:
 def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
     train, test = generate(folder, seed=settings.seed, train_rows=settings.train_rows, test_rows=settings.test_rows)
     names = tuple(settings.label_names)
+    train_split, test_split = _split(train, names), _split(test, names)
     return Source(
-        train=_split(train, names),
-        test=_split(test, names),
+        train=train_split,
+        test=test_split,
         validation=None,
         train_groups=None,
         validation_groups=None,
@@ -73,6 +79,7 @@ def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
         revision="",
         synthetic=True,
         test_origin="made from phrase banks that training never sees",
+        found=(Fact("texts", "made up by the program"), *describe_classes(train_split, test_split)),
     )
 
 
@@ -91,28 +98,40 @@ def _read_hub(settings: HubSettings) -> Source:
     splits = settings.splits.given() if settings.splits else {}
     data = read_hub_frames(settings.repo, config=settings.config, revision=settings.revision, splits=splits)
     tables = {
-        name: Table(f"{settings.repo}, split {splits.get(name, name)}", frame) for name, frame in data.frames.items()
+        name: Table(f"{settings.repo}, split {splits.get(name, name)}", frame, class_names=data.class_names)
+        for name, frame in data.frames.items()
     }
-    if settings.label_names is None:
-        settings = replace(settings, label_names=[*data.class_names.get(settings.label, [])] or None)
-    return _assemble(
-        tables,
-        settings,
-        kind=settings.kind,
-        revision=data.revision,
-        test_origin=f"split {splits.get('test', 'test')} of {settings.repo}",
-    )
+    origin = f"split {splits.get('test', 'test')} of {settings.repo}"
+    test, train = tables["test"], tables["train"]
+    if not splits and "validation" in tables and test.has(settings.label) and hides_labels(test, train, settings.label):
+        tables = {"train": train, "test": tables["validation"]}
+        origin = f"split validation of {settings.repo} (split test hides its labels)"
+    return _assemble(tables, settings, kind=settings.kind, revision=data.revision, test_origin=origin)
 
 
 def _read_files(folder: Path, settings: FilesSettings) -> Source:
-    tables, test_origin = find_tables(folder, settings)
-    return _assemble(tables, settings, kind=settings.kind, revision="", test_origin=test_origin)
+    files = find_tables(folder, settings)
+    return _assemble(
+        files.tables,
+        settings,
+        kind=settings.kind,
+        revision="",
+        test_origin=files.test_origin,
+        unused_files=files.unused,
+    )
 
 
 def _assemble(
-    tables: dict[str, Table], columns: ColumnSettings, *, kind: str, revision: str, test_origin: str
+    tables: dict[str, Table],
+    columns: ColumnSettings,
+    *,
+    kind: str,
+    revision: str,
+    test_origin: str,
+    unused_files: Sequence[str] = (),
 ) -> Source:
-    splits = label_splits(tables, columns)
+    labelled = label_splits(tables, columns)
+    splits = labelled.splits
     trained_on = {name: table for name, table in tables.items() if name != "test"}
     groups = {} if columns.group is None else number_groups(trained_on, columns.group)
     return Source(
@@ -125,4 +144,5 @@ def _assemble(
         revision=revision,
         synthetic=False,
         test_origin=test_origin,
+        found=describe_tables(tables, labelled, columns, unused_files),
     )

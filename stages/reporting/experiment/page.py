@@ -55,6 +55,7 @@ def experiment_document(
             Section("", _opening(params, outputs, confusion)),
             Section("Scores", (_scores(params, outputs.scores), Prose(_scores_note(params, outputs), "note"))),
             Section("What was run", (_run(params, outputs),)),
+            *_read(outputs.card),
             Section(
                 "Do the splits overlap?",
                 (Prose(_overlap_result(outputs)), _overlap(outputs), Prose(OVERLAP_NOTE, "note")),
@@ -134,6 +135,12 @@ def _run(params: ReportView, outputs: Outputs) -> Table:
         ("seed", str(params.seed)),
     ]
     return Table((), (*rows, *(tuple(row) for row in training(params, outputs.scores, outputs.provenance))))
+
+
+def _read(card: Mapping[str, Any]) -> tuple[Section, ...]:
+    """What prepare found in the data set; nothing where its card does not tell."""
+    facts = tuple((fact["term"], fact["told"]) for fact in card.get("read", ()))
+    return (Section("What was read", (Table((), facts),)),) if facts else ()
 
 
 def _overlap_result(outputs: Outputs) -> str:
