@@ -16,13 +16,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from stages.corpus.sources.delimited import find_layout
+from stages.corpus.sources.settings import FilesSettings
 from stages.foundation.errors import StudyError
 
 FORMATS = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
 WINDOW_ROWS = 4096  # enough that texts of like length find each other
 WINDOW_CHARACTERS = 4_000_000  # that rows of long texts end a window before
 HEAD = 2**20  # bytes that are looked at before a file is read
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # of a CSV file: the first that its first line holds
 PACKED = ".gz"
 OTHER_NAMES = "give the new columns other names, e.g. `--prefix predicted_`"
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -159,7 +160,8 @@ class ByteLines:
         with readable(self.name):
             begin: bytes = self.stream.read(HEAD)
             self.stream.seek(0)
-        return begin.decode("utf-8", "ignore").removeprefix(MARK)
+        text = begin.decode("utf-8", "ignore").removeprefix(MARK)
+        return text if len(begin) < HEAD else text[: text.rfind("\n") + 1] or text  # whole lines
 
     def close(self) -> None:
         """Let go of the file."""
@@ -235,14 +237,6 @@ class TextWindow:
         return [{column: value for column, value in row.values.items() if column} for row in self.rows]
 
 
-def find_layout(head: str, path: Path) -> tuple[str, bool]:
-    """Which sign separates values, and whether quotation marks enclose them, by the first text of a file."""
-    if ".tsv" in path.name.lower():
-        return "\t", False
-    first = head.partition("\n")[0]
-    return next((separator for separator in SEPARATORS if separator in first), ","), True
-
-
 def windows_of(name: str, rows: Iterable[TextRow], position: Callable[[], int]) -> Iterator[TextWindow]:
     """Rows in windows, few enough to be held."""
     taken: list[TextRow] = []
@@ -285,7 +279,10 @@ class DelimitedTable:
 
     def __init__(self, source: ByteLines, suffix: str, columns: Sequence[str] | None) -> None:
         self._source, self.name, self.suffix, self.total = source, source.name, suffix, source.size
-        self.separator, self._is_quoted = find_layout(source.head(), Path(source.name))
+        head = source.head()
+        given = FilesSettings(columns=None if columns is None else list(columns))
+        layout = find_layout(head, Path(source.name), given)
+        self.separator, self._is_quoted = layout.separator, layout.quoted
         ends = re.escape(self.separator) + ('"' if self._is_quoted else "")
         self._must_quote = re.compile(f"[\r\n{ends}]").search
         self._rest = ""
@@ -296,7 +293,7 @@ class DelimitedTable:
         self.columns = columns or [value.strip() for value in self._head[2]]
         self._has_header = columns is None
         self._left = records if self._has_header else chain([self._head], records)
-        self.told = f"{suffix[1:].upper()} separated by {SEPARATORS[self.separator]}"
+        self.told = f"{suffix[1:].upper()}, {layout.told(head)}"
         self.told += "" if self._has_header else ", without header"
 
     def windows(self) -> Iterator[TextWindow]:

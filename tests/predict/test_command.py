@@ -130,7 +130,7 @@ def test_the_column_of_the_texts_can_be_named(predict, here):
     out, err = predict("a.csv", "--text", "review")
 
     assert ",negative," in out
-    assert "a.csv: CSV separated by commas, texts in review" in err
+    assert "a.csv: CSV, comma-separated, texts in review" in err
 
 
 def test_a_file_with_gz_is_packed_again(predict, here):
