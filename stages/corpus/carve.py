@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int64]  # positions
 Labels = NDArray[np.int64]
 NEVER = np.iinfo(np.int64).max
-ALIKE = 2  # a class draws from as many sources as one that is at most so many times scarcer needs
+ALIKE = 3  # a class draws from as many sources as one that is at most so many times scarcer needs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +37,20 @@ class Sources:
     def rows_of(self, source: int) -> Rows:
         """The rows that one source contains."""
         return self.rows[self.starts[source] : self.starts[source + 1]]
+
+    def joined(self, num_rows: int) -> Rows:
+        """(N,) a number for each row, the same for all that sources join, be it over others."""
+        source_of = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        numbers = np.arange(num_rows)
+        while True:
+            lowest = np.full(len(self), num_rows)
+            np.minimum.at(lowest, source_of, numbers[self.rows])
+            lower = numbers.copy()
+            np.minimum.at(lower, self.rows, lowest[source_of])
+            lower = lower[lower]  # jumps along chains
+            if (lower == numbers).all():
+                return numbers
+            numbers = lower
 
     @classmethod
     def of_pairs(cls, ranks: Rows, rows: Rows, *, num_sources: int) -> "Sources":

@@ -78,10 +78,13 @@ def _carve_random(train: Split, num_rows: int, generator: np.random.Generator) -
 def _carve_grouped(source: Source, num_rows: int, generator: np.random.Generator) -> Partition:
     """Hold out as many sources as it takes to find enough candidates of each class."""
     train = source.train
-    if source.train_groups is None:
-        sources, kind = _text_sources(train, generator), "source sentences"
-    else:
+    if source.train_groups is not None:
         sources, kind = _group_sources(source.train_groups, generator), "groups"
+    elif train.second is not None:
+        joined = _text_sources(train, generator).joined(len(train))
+        sources, kind = _group_sources(joined, generator), "groups of pairs that share a text"
+    else:
+        sources, kind = _text_sources(train, generator), "source sentences"
     found = carve(sources, train.labels, num_rows=num_rows, num_classes=train.num_classes, generator=generator)
     _require_enough(train, num_rows, len(found.validation), kept_together=kind)
     return _carved(train, found, kind)
@@ -180,7 +183,7 @@ def _overlaps(source: Source, validation: Split) -> NDArray[np.bool_]:
     overlaps = overlaps[rows.first_equal()]
     for _, row in occurrences(given, rows):
         overlaps[row] = True
-    overlaps = overlaps.reshape(-1, len(source.train)).any(axis=0)  # either text of a pair
+    overlaps = np.logical_or.reduce(overlaps.reshape(-1, len(source.train)))  # either text of a pair
     if source.train_groups is not None and source.validation_groups is not None:
         overlaps |= np.isin(source.train_groups, source.validation_groups)
     return overlaps

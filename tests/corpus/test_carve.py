@@ -37,6 +37,20 @@ def carved(sources, labels, num_rows):
     return found.validation.tolist(), found.pool.tolist(), found.sources_held_out
 
 
+@given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 19)), max_size=25))
+def test_rows_are_joined_over_any_number_of_sources(pairs):
+    groups = [{row} for row in range(20)]
+    for source in range(10):
+        rows = {row for at, row in pairs if at == source}
+        met = [group for group in groups if group & rows]
+        groups = [group for group in groups if not group & rows] + ([set().union(*met)] if met else [])
+    ranks, rows = (np.array(column, dtype=np.int64) for column in (zip(*pairs, strict=True) if pairs else ((), ())))
+
+    joined = Sources.of_pairs(ranks, rows, num_sources=10).joined(20)
+
+    assert joined.tolist() == [min(next(group for group in groups if row in group)) for row in range(20)]
+
+
 def test_a_row_validates_once_all_its_sources_are_held_out():
     # Row 2 is a phrase of both sentences: it validates with the second and leaves the pool with the first.
     sources = [[0, 2], [1, 2], [3], [4], [5], [6], [7]]

@@ -187,8 +187,8 @@ def test_a_refusal_names_what_can_be_done():
         partition(make_source(unrelated([20, 20]), groups=groups), params(30))
 
     said = str(refusal.value)
-    assert "asks for 30 rows, but at most 14 can be held out" in said
-    assert "prepare.validation_rows: 14" in said
+    assert "asks for 30 rows, but at most 19 can be held out" in said
+    assert "prepare.validation_rows: 19" in said
     assert "prepare.partition: random, which tears groups apart" in said
     assert "(at most 20)" in said
     assert "a validation file of your own" in said
