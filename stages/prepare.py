@@ -102,7 +102,9 @@ def uneven_lines(validation: Split, source: Source) -> list[str]:
         np.bincount(split.labels, minlength=split.num_classes) for split in (validation, source.train)
     )
     few = np.flatnonzero(validating < validating.max() - 1)
-    told = [f"{source.train.label_names[at]} {validating[at]:,} of {training[at]:,}" for at in few[:SHOWN_CLASSES]]
+    told = [
+        f"{source.train.label_names[at]} ({validating[at]:,} of its {training[at]:,})" for at in few[:SHOWN_CLASSES]
+    ]
     more = f" and {len(few) - SHOWN_CLASSES} more" if len(few) > SHOWN_CLASSES else ""
     why = "a class keeps at least half of its rows for training, and others validate instead"
     return [f"val: fewer rows of {', '.join(told)}{more}: {why}"] if told else []

@@ -177,13 +177,14 @@ def _keep_given(source: Source, validation: Split, *, grouped: bool) -> Partitio
 def _overlaps(source: Source, validation: Split) -> NDArray[np.bool_]:
     """(N,) whether a training row is in a group, contains a text or is part of one of the validation split."""
     rows, given = _words_of(source.train), _words_of(validation)
-    overlaps = np.zeros(len(rows), dtype=np.bool_)
+    met = np.zeros(len(rows), dtype=np.bool_)
     for row, _ in occurrences(rows, given):
-        overlaps[row] = True
-    overlaps = overlaps[rows.first_equal()]
+        met[row] = True
+    met = met[rows.first_equal()]
     for _, row in occurrences(given, rows):
-        overlaps[row] = True
-    overlaps = np.logical_or.reduce(overlaps.reshape(-1, len(source.train)))  # either text of a pair
+        met[row] = True
+    overlaps = np.zeros(len(source.train), dtype=np.bool_)
+    overlaps[np.flatnonzero(met) % len(source.train)] = True  # either text of a pair
     if source.train_groups is not None and source.validation_groups is not None:
         overlaps |= np.isin(source.train_groups, source.validation_groups)
     return overlaps

@@ -72,7 +72,7 @@ def find_pool(root: Path, dataset: str, contrasts: Sequence[str]) -> Pool | None
         return None
     params: dict[str, Any] = read_yaml(root / paths.PARAMS)
     partitions = dict.fromkeys([params["prepare"]["partition"], *(name for name in contrasts if name == "random")])
-    words = [sys.executable, "-m", "stages.corpus", "--dataset", dataset, *partitions]
+    words = [sys.executable, "-m", "stages.corpus.pools", "--dataset", dataset, *partitions]
     done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StudyError(" ".join(done.stderr.split()[-120:]))

@@ -1,6 +1,6 @@
 """Which training pool a data set gives, without preparing it: rows of each class, and of the test split.
 
-    python -m stages.corpus --dataset reviews grouped random
+    python -m stages.corpus.pools --dataset reviews grouped random
 
 The study asks in a process of its own before it makes any cell, since it knows no reader of data. The last line is
 JSON: by partition the rows of each class that the pool holds, and the number of test rows. What `prepare` would refuse
@@ -25,7 +25,7 @@ from stages.foundation.params import read_params
 
 def main() -> None:
     """Read, clean and carve as prepare does, and count."""
-    parser = ArgumentParser("python -m stages.corpus", description="Which training pool does a data set give?")
+    parser = ArgumentParser("python -m stages.corpus.pools", description="Which training pool does a data set give?")
     parser.add_argument("--dataset", required=True, help="a folder in data/sources")
     parser.add_argument("partitions", nargs="+", choices=get_args(PartitionKind), help="as prepare.partition")
     asked = parser.parse_args()
