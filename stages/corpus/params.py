@@ -5,14 +5,17 @@ from typing import Literal
 
 from stages.foundation.errors import check_param
 
+PartitionKind = Literal["grouped", "random"]
+ClassRatio = Literal["balanced", "natural"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrepareParams:
     """The section `prepare`."""
 
-    partition: Literal["grouped", "random"]  # grouped: no overlap between validation and training pool
+    partition: PartitionKind  # grouped: no overlap between validation and training pool
     split_seed: int  # draws the validation split
-    validation_rows: int  # balanced over the classes; unused where the source gives a validation split
+    validation_rows: int  # as equal over the classes as they can give; unused where the source gives a validation split
 
     def __post_init__(self) -> None:
         check_param(self.split_seed >= 0, f"prepare.split_seed must be 0 or more, got {self.split_seed}")
@@ -33,7 +36,7 @@ class PrepareView:
 class SubsampleParams:
     """The section `subsample`."""
 
-    class_ratio: Literal["balanced", "natural"]  # natural: as in the pool
+    class_ratio: ClassRatio  # natural: as in the pool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,13 +2,9 @@
 
 SST-2's training rows are phrases cut from some 6,900 sentences. A validation row drawn at random then shares its
 words with training rows, the more the larger the training set, so that a learning curve becomes partly a curve
-of the leak. `grouped` keeps source sentences together. A root is a row that is part of no longer row, as a rule
-a whole sentence. Roots are held out one after the other, in random order, until there are enough candidates:
-
-    a row leaves the pool   with the first root that contains it,
-    and may validate        once every root that contains it is held out.
-
-So no candidate is equal to, part of, or longer than and around a row of the pool.
+of the leak. `grouped` keeps source sentences together (`stages.corpus.carve`). The source sentences of a row are the
+roots that contain it; a root is a row that is part of no longer row. So no validation row is equal to, part of, or
+longer than and around a row of the pool. Rows that are unrelated are each a source of their own, and none is lost.
 """
 
 from dataclasses import dataclass
@@ -16,14 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corpus.overlap import WordRows, occurrences, read_words
+from stages.corpus.carve import Carve, Sources, carve, draw, fair_shares, most_of_each
+from stages.corpus.overlap import CONTAINED_WORDS, WordRows, occurrences, read_words
 from stages.corpus.params import PrepareParams
 from stages.corpus.sources.source import Source
 from stages.foundation.errors import StudyError, check_param
 from stages.foundation.split import Split
-
-Ranks = NDArray[np.int64]  # a place in the order in which sources are held out, from 0
-Rows = NDArray[np.int64]  # positions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,110 +28,130 @@ class Partition:
     validation: Split
     validation_origin: str  # how it came about, in words
     sources_held_out: int  # source sentences, or groups; 0 where none were looked for
-    rows_dropped: int  # in neither: parts of held-out sources, or overlaps with a given validation split
+    rows_of_held_sources: int  # in neither: they share a held-out source with validation rows
+    rows_overlapping: int  # in neither: they overlap with a given validation split
+
+    @property
+    def rows_dropped(self) -> int:
+        """In neither split."""
+        return self.rows_of_held_sources + self.rows_overlapping
 
 
 def partition(source: Source, params: PrepareParams) -> Partition:
     """Split a clean source's training rows as params.yaml asks; a validation split of its own is kept as it is.
+
+    The validation rows are as equal over the classes as can be. No class gives more than half of its rows, and none
+    more than the sources that are held out have of it; what it cannot give, the other classes give instead.
 
     Raises:
         StudyError: If there are too few rows.
     """
     if source.validation is not None:
         return _keep_given(source, source.validation, grouped=params.partition == "grouped")
-    quotas = _quotas(params.validation_rows, source.train.num_classes)
+    least = source.train.num_classes
+    check_param(
+        params.validation_rows >= least,
+        f"prepare.validation_rows must be at least {least}, one for each class, got {params.validation_rows}",
+    )
     generator = np.random.default_rng(params.split_seed)
     if params.partition == "random":
-        return _carve_random(source.train, quotas, generator)
-    return _carve_grouped(source, quotas, generator)
+        return _carve_random(source.train, params.validation_rows, generator)
+    return _carve_grouped(source, params.validation_rows, generator)
 
 
-def _quotas(num_rows: int, num_classes: int) -> list[int]:
-    """Validation rows of each class, differing by at most one."""
-    check_param(
-        num_rows >= num_classes,
-        f"prepare.validation_rows must be at least {num_classes}, one for each class, got {num_rows}",
-    )
-    return [num_rows // num_classes + (label < num_rows % num_classes) for label in range(num_classes)]
-
-
-def _carve_random(train: Split, quotas: list[int], generator: np.random.Generator) -> Partition:
+def _carve_random(train: Split, num_rows: int, generator: np.random.Generator) -> Partition:
     """Draw validation rows without a look at their words, which is what most studies do."""
-    available = np.bincount(train.labels) - 1  # the pool needs a row of each class, too
-    _require_enough(quotas, available)
-    validation = _draw(np.arange(len(train)), train.labels, quotas, generator)
+    of_class = [np.flatnonzero(train.labels == label) for label in range(train.num_classes)]
+    shares = fair_shares(num_rows, most_of_each(train.labels, train.num_classes))
+    validation = draw(of_class, shares, generator)
+    _require_enough(train, num_rows, len(validation), kept_together="")
     return Partition(
         pool=train.take(np.setdiff1d(np.arange(len(train)), validation)),
         validation=train.take(validation),
         validation_origin="drawn from the training rows at random",
         sources_held_out=0,
-        rows_dropped=0,
+        rows_of_held_sources=0,
+        rows_overlapping=0,
     )
 
 
-def _carve_grouped(source: Source, quotas: list[int], generator: np.random.Generator) -> Partition:
+def _carve_grouped(source: Source, num_rows: int, generator: np.random.Generator) -> Partition:
     """Hold out as many sources as it takes to find enough candidates of each class."""
     train = source.train
-    if source.train_groups is None:
-        first, last = _rank_roots(read_words(train.texts), generator)
-        kind = "source sentences"
+    if source.train_groups is not None:
+        sources, kind = _group_sources(source.train_groups, generator), "groups"
+    elif train.second is not None:
+        joined = _text_sources(train, generator).joined(len(train))
+        sources, kind = _group_sources(joined, generator), "groups of pairs that share a text"
     else:
-        first = last = _rank_groups(source.train_groups, generator)
-        kind = "groups"
-    by_class = [train.labels == label for label in range(train.num_classes)]
-    most_held = min(first[rows].max() for rows in by_class)  # or the pool would lose a class
-    _require_enough(quotas, np.array([(last[rows] < most_held).sum() for rows in by_class]))
+        sources, kind = _text_sources(train, generator), "source sentences"
+    found = carve(sources, train.labels, num_rows=num_rows, num_classes=train.num_classes, generator=generator)
+    _require_enough(train, num_rows, len(found.validation), kept_together=kind)
+    return _carved(train, found, kind)
 
-    held = max(int(np.sort(last[rows])[quota - 1]) + 1 for rows, quota in zip(by_class, quotas, strict=True))
-    validation = _draw(np.flatnonzero(last < held), train.labels, quotas, generator)
-    pool = np.flatnonzero(first >= held)
+
+def _carved(train: Split, found: Carve, kind: str) -> Partition:
     return Partition(
-        pool=train.take(pool),
-        validation=train.take(validation),
-        validation_origin=f"drawn from {held:,} {kind} held out of the training rows",
-        sources_held_out=held,
-        rows_dropped=len(train) - len(pool) - len(validation),
+        pool=train.take(found.pool),
+        validation=train.take(found.validation),
+        validation_origin=f"drawn from {found.sources_held_out:,} {kind} held out of the training rows",
+        sources_held_out=found.sources_held_out,
+        rows_of_held_sources=len(train) - len(found.pool) - len(found.validation),
+        rows_overlapping=0,
     )
 
 
-def _rank_roots(rows: WordRows, generator: np.random.Generator) -> tuple[Ranks, Ranks]:
-    """Put the roots into random order; for each row the first and the last root that contains it."""
+def _text_sources(train: Split, generator: np.random.Generator) -> Sources:
+    """The roots in random order."""
+    rows = _words_of(train)
     first_equal = rows.first_equal()
     is_root = np.ones(len(rows), dtype=np.bool_)
     for part, whole in occurrences(rows, rows):
         is_root[part[rows.lengths[part] < rows.lengths[whole]]] = False
-    roots = np.flatnonzero(is_root & (first_equal == np.arange(len(rows))))  # of equal rows the first
-
+    is_root &= (rows.lengths > 0) & (first_equal == np.arange(len(rows)))  # of equal texts the first
+    roots = np.flatnonzero(is_root)
     ranks = generator.permutation(len(roots))
-    first, last = np.full(len(rows), len(roots)), np.full(len(rows), -1)
+
+    met = [np.empty((2, 0), np.int64)]
     for part, root in occurrences(rows, rows.take(roots)):
-        np.minimum.at(first, part, ranks[root])
-        np.maximum.at(last, part, ranks[root])
-    return first[first_equal], last[first_equal]
+        met.append(np.unique(np.stack([part, ranks[root]]), axis=1))
+    parts, sources = np.concatenate(met, axis=1)
+    order = np.argsort(first_equal, kind="stable")  # equal texts beside each other
+    begin, end = (np.searchsorted(first_equal[order], parts, side=side) for side in ("left", "right"))
+    each = end - begin
+    texts = order[np.repeat(begin - (np.cumsum(each) - each), each) + np.arange(each.sum())]
+    return Sources.of_pairs(np.repeat(sources, each), texts % len(train), num_sources=len(roots))
 
 
-def _rank_groups(groups: NDArray[np.int64], generator: np.random.Generator) -> Ranks:
-    """Put the groups into random order; for each row its group's place."""
+def _words_of(split: Split) -> WordRows:
+    """N texts; of pairs 2 N, the first ones first. A second text of few words stands for none: it may be in any row."""
+    second = [text if len(text.split()) >= CONTAINED_WORDS else "" for text in split.second or []]
+    return read_words([*split.sentences, *second])
+
+
+def _group_sources(groups: NDArray[np.int64], generator: np.random.Generator) -> Sources:
+    """The groups in random order."""
     numbers, which = np.unique(groups, return_inverse=True)
-    return generator.permutation(len(numbers))[which]
+    ranks = generator.permutation(len(numbers))
+    return Sources.of_pairs(ranks[which], np.arange(len(groups)), num_sources=len(numbers))
 
 
-def _draw(candidates: Rows, labels: NDArray[np.int64], quotas: list[int], generator: np.random.Generator) -> Rows:
-    """The quota of each class from the candidates, in the source's order."""
-    drawn = [
-        generator.choice(candidates[labels[candidates] == label], size=quota, replace=False)
-        for label, quota in enumerate(quotas)
-    ]
-    return np.sort(np.concatenate(drawn))
-
-
-def _require_enough(quotas: list[int], available: NDArray[np.int64]) -> None:
-    """Refuse quotas that the data cannot meet, and say what they can."""
-    most = len(quotas) * int(available.min()) + int(available.argmin())  # classes before the scarcest may give one more
-    most = most if available.min() > 0 else 0
+def _require_enough(train: Split, num_rows: int, found: int, *, kept_together: str) -> None:
+    """Refuse to go on with fewer validation rows than asked for; say how many there can be, and the ways out."""
+    most = found if found >= train.num_classes else 0
+    ways = [f"prepare.validation_rows: {most}"] if most else []
+    at_random = int(most_of_each(train.labels, train.num_classes).sum())
+    if kept_together and at_random >= max(most + 1, train.num_classes):
+        ways.append(
+            f"prepare.partition: random, which tears {kept_together} apart and so makes scores look better than they "
+            f"are (at most {at_random})"
+        )
+    ways.append("a validation file of your own beside the training file")
+    together = f", and {kept_together} stay whole" if kept_together else ""
     check_param(
-        (available >= quotas).all(),
-        f"prepare.validation_rows asks for {sum(quotas)} rows, but at most {most} can be held out of this data set",
+        found >= num_rows,
+        f"prepare.validation_rows asks for {num_rows} rows, but at most {most} can be held out of this data set: the "
+        f"pool keeps at least half of each class's rows{together}. What can be done: {'; or '.join(ways)}",
     )
 
 
@@ -155,19 +169,22 @@ def _keep_given(source: Source, validation: Split, *, grouped: bool) -> Partitio
         validation=validation,
         validation_origin="given by the source",
         sources_held_out=0,
-        rows_dropped=int(dropped.sum()),
+        rows_of_held_sources=0,
+        rows_overlapping=int(dropped.sum()),
     )
 
 
 def _overlaps(source: Source, validation: Split) -> NDArray[np.bool_]:
     """(N,) whether a training row is in a group, contains a text or is part of one of the validation split."""
-    rows, given = read_words(source.train.texts), read_words(validation.texts)
-    overlaps = np.zeros(len(rows), dtype=np.bool_)
+    rows, given = _words_of(source.train), _words_of(validation)
+    met = np.zeros(len(rows), dtype=np.bool_)
     for row, _ in occurrences(rows, given):
-        overlaps[row] = True
-    overlaps = overlaps[rows.first_equal()]
+        met[row] = True
+    met = met[rows.first_equal()]
     for _, row in occurrences(given, rows):
-        overlaps[row] = True
+        met[row] = True
+    overlaps = np.zeros(len(source.train), dtype=np.bool_)
+    overlaps[np.flatnonzero(met) % len(source.train)] = True  # either text of a pair
     if source.train_groups is not None and source.validation_groups is not None:
         overlaps |= np.isin(source.train_groups, source.validation_groups)
     return overlaps

@@ -22,7 +22,7 @@ from argparse import (
     RawDescriptionHelpFormatter,
 )
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
 from stages.study.identity import leaves, pins_weights
 from stages.study.plan import forecast, say_plan
+from stages.study.pool import Pool, find_pool, fit
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
 from stages.study.resolve import resolved
@@ -51,15 +52,31 @@ GRID = ("sizes", "seeds", "methods", "contrasts")
 OPTIONS = (*GRID, "precisions", "protocol", "tuned")  # what stands in for the values of params.yaml
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """What the study is to be made of, here and now."""
+
+    study: StudyParams  # the section of params.yaml, with what the command line says and what the data can give
+    cells: list[Cell]
+    computations: Computations  # what each method is computed with here
+    pool: Pool | None  # None: no cell is missing, or the data are not at hand
+
+
 def plan(asked: Namespace) -> None:
     """Say what the grid still lacks, how long that takes and what it can show; runs nothing."""
-    study, cells, computations = _grid(asked)
-    say_plan(_collected(cells, computations), study, jobs=asked.jobs)
+    grid = _grid(asked)
+    coverage = _collected(grid.cells, grid.computations)
+    if grid.pool and coverage.num_test_rows is None:
+        coverage = replace(coverage, num_test_rows=grid.pool.num_test_rows)
+    say_plan(coverage, grid.study, jobs=asked.jobs)
+    if grid.pool:
+        say(str(grid.pool))
 
 
 def run(asked: Namespace) -> None:
     """Make the missing cells, each a named DVC experiment on a copy; goes on where it was interrupted."""
-    _, cells, computations = _grid(asked)
+    grid = _grid(asked)
+    cells, computations = grid.cells, grid.computations
     require_committed(ROOT)
     coverage = _collected(cells, computations)
     missing = coverage.missing
@@ -100,11 +117,14 @@ def report(asked: Namespace) -> None:
         )
     else:
         study, dataset, model = _asked(asked)
-        cells, there = _cells(study, dataset=dataset, model=model), experiments(ROOT)
+        there = experiments(ROOT)
         pinned = pins_weights(dict(leaves(read_yaml(paths.PARAMS))) | {"model": model})
         seen = computations_seen(
             study.methods, study.precisions, read_results(dataset), there, model=model, pinned=pinned
         )
+        if asked.sizes is None:
+            study = _as_made(study, seen, dataset=dataset, model=model)
+        cells = _cells(study, dataset=dataset, model=model)
         found = collect(ROOT, take_stock(ROOT, cells, seen, there))
         coverage = of_one_place(found, study.precisions, _place(asked))
         require_same_record(cells[0].dataset, coverage.results)
@@ -143,9 +163,10 @@ def tune(asked: Namespace) -> None:
 
 def verify(asked: Namespace) -> None:
     """Run some recorded cells again, and say how far what comes out is from the record."""
-    _, cells, computations = _grid(asked)
+    grid = _grid(asked)
     require_committed(ROOT)
-    verify_cells(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)), number=asked.cells, seed=asked.draw)
+    coverage = take_stock(ROOT, grid.cells, grid.computations, experiments(ROOT))
+    verify_cells(ROOT, coverage, number=asked.cells, seed=asked.draw)
 
 
 def compare(asked: Namespace) -> None:
@@ -172,11 +193,15 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     return study, str(dataset), str(model)
 
 
-def _grid(asked: Namespace) -> tuple[StudyParams, list[Cell], Computations]:
-    """The grid, its cells, and what each method is computed with here: the engine is asked, once."""
+def _grid(asked: Namespace) -> Grid:
+    """The grid as it can be made here: the engine is asked, once, and of missing cells the data."""
     study, dataset, model = _asked(asked)
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
-    return study, _cells(study, dataset=dataset, model=model), computations
+    pool = _pool_of_missing(study, computations, dataset=dataset, model=model)
+    if pool:
+        study = fit(study, pool, asked=asked.sizes is not None)
+    cells = _cells(study, dataset=dataset, model=model)
+    return Grid(study=study, cells=cells, computations=computations, pool=pool)
 
 
 def _cells(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
@@ -185,6 +210,23 @@ def _cells(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
         return cells_of(study, dataset=dataset, model=model)
     found = require_chosen(chosen(read_trials(dataset), study, model=model), study, dataset=dataset)
     return cells_of(study, dataset=dataset, model=model, tuned=found)
+
+
+def _as_made(study: StudyParams, seen: Computations, *, dataset: str, model: str) -> StudyParams:
+    """The grid with the sizes that `run` made; as params.yaml has them where the data can't be read any more."""
+    try:
+        pool = _pool_of_missing(study, seen, dataset=dataset, model=model)
+    except StudyError as fault:
+        say(f"sizes as in params.yaml, since the data tell no other: {fault}")
+        return study
+    return fit(study, pool, asked=False) if pool else study
+
+
+def _pool_of_missing(study: StudyParams, computations: Computations, *, dataset: str, model: str) -> Pool | None:
+    """The pool that cells would be made from; of a finished grid nobody needs to know."""
+    cells = _cells(study, dataset=dataset, model=model)
+    there = take_stock(ROOT, cells, computations, experiments(ROOT))
+    return find_pool(ROOT, dataset, study.contrasts) if there.missing else None
 
 
 def _place(asked: Namespace) -> Place:

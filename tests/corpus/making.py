@@ -21,10 +21,17 @@ def make_split(rows, label_names=("no", "yes")):
     )
 
 
-def make_source(train, test=(("a test", 0),), validation=None, groups=None, validation_groups=None):
-    """A source with two classes."""
+def make_source(
+    train,
+    test=(("a test", 0),),
+    validation=None,
+    groups=None,
+    validation_groups=None,
+    label_names=("no", "yes"),
+):
+    """A source, with two classes where nothing else is said."""
     return Source(
-        train=make_split(train),
+        train=make_split(train, label_names),
         test=make_split(test),
         validation=None if validation is None else make_split(validation),
         train_groups=None if groups is None else np.array(groups),

@@ -41,6 +41,21 @@ def with_parts(sentences):
     return list(rows.items())
 
 
+def assert_half_of_each_class_is_left(pool, rows_of_class):
+    left = Counter(pool.labels.tolist())
+    assert all(2 * left[label] >= number for label, number in rows_of_class.items())
+
+
+def unrelated(sizes):
+    """Rows that share no word with each other, so many of each class."""
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    return [(f"word{at} another{at} third{at}", label) for at, label in enumerate(labels)]
+
+
+def unrelated_source(sizes, **more):
+    return make_source(unrelated(sizes), label_names=[f"class {at}" for at in range(len(sizes))], **more)
+
+
 def overlapping(validation, pool):
     return [
         (text, other)
@@ -60,8 +75,8 @@ def test_no_grouped_validation_row_overlaps_with_the_pool(rows, seed, wanted):
         reject()
 
     assert overlapping(parts.validation, parts.pool) == []
-    assert sorted(Counter(parts.validation.labels.tolist()).values()) == [wanted // 2, wanted - wanted // 2]
-    assert set(parts.pool.labels.tolist()) == {0, 1}
+    assert len(parts.validation) == wanted
+    assert_half_of_each_class_is_left(parts.pool, Counter(label for _, label in rows))
     assert len(parts.pool) + len(parts.validation) + parts.rows_dropped == len(rows)
     assert set(parts.pool.sentences).isdisjoint(parts.validation.sentences)
 
@@ -81,6 +96,113 @@ def test_a_refusal_says_how_many_rows_there_could_be(rows, seed, kind):
         assert set(parts.pool.labels.tolist()) == {0, 1}
     with pytest.raises(ParamsError):
         partition(source, params(most + 1, kind, seed))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=2, max_size=8),
+    wanted=st.integers(2, 60),
+    seed=st.integers(0, 3),
+    kind=st.sampled_from(["grouped", "random"]),
+)
+@settings(deadline=None)
+def test_of_unrelated_rows_none_is_lost_and_each_class_gives_what_it_can(sizes, wanted, seed, kind):
+    assume(len(sizes) <= wanted <= sum(size // 2 for size in sizes))
+    parts = partition(unrelated_source(sizes), params(wanted, kind, seed))
+
+    assert parts.rows_dropped == 0
+    assert len(parts.pool) == sum(sizes) - wanted
+    assert_half_of_each_class_is_left(parts.pool, dict(enumerate(sizes)))
+    given_by_class = np.bincount(parts.validation.labels, minlength=len(sizes))
+    assert given_by_class.sum() == wanted
+    for given_rows, size in zip(given_by_class, sizes, strict=True):  # fewer than others only where there are no more
+        assert given_rows in (size // 2, given_by_class.max(), given_by_class.max() - 1)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2)), min_size=6, max_size=80),
+    wanted=st.integers(3, 12),
+    seed=st.integers(0, 3),
+)
+@settings(deadline=None)
+def test_every_row_whose_group_does_not_validate_stays_in_the_pool(rows, wanted, seed):
+    groups, labels = (list(column) for column in zip(*rows, strict=True))
+    assume(len(set(labels)) == 3)
+    texts = [(f"the same words {at}", label) for at, label in enumerate(labels)]
+    try:
+        parts = partition(make_source(texts, groups=groups, label_names="abc"), params(wanted, seed=seed))
+    except ParamsError:
+        reject()
+    validating = {groups[row] for row in parts.validation.row_ids}
+
+    assert parts.pool.row_ids.tolist() == [row for row, group in enumerate(groups) if group not in validating]
+    assert_half_of_each_class_is_left(parts.pool, Counter(labels))
+    assert parts.sources_held_out == len(validating)
+
+
+def test_a_rare_class_does_not_cost_rows_of_the_others():
+    parts = partition(unrelated_source([2000, 40]), params(60))
+
+    assert np.bincount(parts.validation.labels).tolist() == [40, 20]
+    assert np.bincount(parts.pool.labels).tolist() == [1960, 20]
+    assert parts.sources_held_out == 60
+
+
+def test_a_rare_class_does_not_cost_rows_of_sentences_with_phrases():
+    """Phrases that many sentences share join all of them, as in SST-2."""
+    common = [f"of the {word}" for word in "abcdefghij"]
+    sentences = [(f"{at} is {common[at % 10]} and {at} goes {common[at % 7]}", 0) for at in range(1500)]
+    rare = [(f"{at} was {common[at % 10]}", 1) for at in range(30)]
+    rows = [
+        *sentences,
+        *rare,
+        *((f"{at} goes {common[at % 7]}", 0) for at in range(1500)),
+        *((one, 0) for one in common),
+    ]
+    parts = partition(make_source(rows), params(60))
+
+    assert np.bincount(parts.validation.labels).tolist() == [45, 15]
+    assert overlapping(parts.validation, parts.pool) == []
+    assert parts.rows_dropped < 100
+
+
+@pytest.mark.parametrize(("rows_each", "num_classes", "wanted"), [(5, 24, 24), (5, 24, 48), (2, 50, 50), (10, 77, 154)])
+def test_many_classes_of_few_rows_give_each_its_share_and_keep_the_rest(rows_each, num_classes, wanted):
+    for seed in range(3):
+        parts = partition(unrelated_source([rows_each] * num_classes), params(wanted, seed=seed))
+
+        assert np.bincount(parts.validation.labels).tolist() == [wanted // num_classes] * num_classes
+        assert len(parts.pool) == rows_each * num_classes - wanted
+
+
+def test_a_class_of_a_single_row_is_trained_on_and_does_not_validate():
+    parts = partition(unrelated_source([20, 1]), params(4))
+
+    assert np.bincount(parts.validation.labels, minlength=2).tolist() == [4, 0]
+    assert np.bincount(parts.pool.labels).tolist() == [16, 1]
+
+
+def test_a_refusal_names_what_can_be_done():
+    groups = [at % 6 for at in range(40)]
+    with pytest.raises(ParamsError) as refusal:
+        partition(make_source(unrelated([20, 20]), groups=groups), params(30))
+
+    said = str(refusal.value)
+    assert "asks for 30 rows, but at most 19 can be held out" in said
+    assert "prepare.validation_rows: 19" in said
+    assert "prepare.partition: random, which tears groups apart" in said
+    assert "(at most 20)" in said
+    assert "a validation file of your own" in said
+
+
+def test_a_pair_of_texts_shares_a_source_by_either_but_not_by_a_second_text_of_few_words():
+    first = [(f"what is number {at}", at % 2) for at in range(40)]
+    source = make_source(first)
+    second = [f"here is the passage {at // 4} of the book" for at in range(40)]
+    parts = partition(replace(source, train=replace(source.train, second=second)), params(10))
+    assert {row // 4 for row in parts.validation.row_ids}.isdisjoint(row // 4 for row in parts.pool.row_ids)
+
+    parts = partition(replace(source, train=replace(source.train, second=["food", "price"] * 20)), params(10))
+    assert parts.rows_dropped == 0
 
 
 def test_no_more_sources_are_held_out_than_it_takes():

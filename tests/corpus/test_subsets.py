@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stages.corpus.subsets import nested_subset
@@ -67,8 +67,36 @@ def test_fewer_samples_than_classes_are_refused():
         subset(2)
 
 
-def test_a_natural_subset_without_a_rare_class_is_refused():
-    labels = np.array([0] * 99 + [1])
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=2, max_size=6),
+    samples=st.integers(2, 200),
+    more=st.integers(0, 50),
+    seed=st.integers(0, 3),
+)
+def test_a_natural_subset_has_a_row_of_each_class_and_is_part_of_every_larger_one(sizes, samples, more, seed):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    larger = min(samples + more, len(labels))
+    samples = min(max(samples, len(sizes)), larger)
+    larger = max(larger, samples)
+    assume(len(sizes) <= samples)
 
-    with pytest.raises(ParamsError, match="leave a class without any row"):
-        subset(10, labels=labels, ratio="natural")
+    first, second = (subset(number, labels=labels, seed=seed, ratio="natural") for number in (samples, larger))
+
+    assert len(set(first.tolist())) == samples
+    assert set(labels[first]) == set(range(len(sizes)))
+    assert set(first.tolist()) <= set(second.tolist())
+
+
+def test_a_rare_class_takes_the_last_place_of_a_natural_subset():
+    labels = np.array([0] * 99 + [1])
+    drawn = subset(10, labels=labels, ratio="natural")
+
+    assert np.bincount(labels[drawn]).tolist() == [9, 1]
+    assert drawn[:9].tolist() == subset(60, labels=labels, ratio="natural")[:9].tolist()
+
+
+def test_a_size_beyond_the_smallest_class_names_what_each_ratio_gives():
+    with pytest.raises(
+        ParamsError, match=r"smallest class has 30 rows.*`subsample.class_ratio: natural` .* up to 120$"
+    ):
+        subset(93)

@@ -107,6 +107,22 @@ def test_it_says_what_it_did(study, capsys):
     assert "test: 60 rows, dev.tsv (there is no test file); 0 overlap with the pool" in said
 
 
+def test_it_says_which_rows_were_dropped_and_why_and_which_class_validates_with_fewer(study, capsys):
+    lines = [f"this row stands alone as number {at}\t{'rare' if at % 20 == 0 else 'usual'}" for at in range(200)]
+    lines += [lines[3], "\tusual", "the same text\trare", "the same text\tusual"]
+    write_text(paths.SOURCES / "mine/train.tsv", "\n".join(["sentence\tlabel", *lines]) + "\n")
+    write_text(paths.SOURCES / "mine/dev.tsv", "sentence\tlabel\nnew one\trare\n")
+    study()
+    said = capsys.readouterr().out
+    metrics = read_json(paths.POOL_METRICS)
+
+    assert "dropped: 1 without a text\ndropped: 1 that repeat text and label of another\n" in said
+    assert "dropped: 2 whose text carries two labels\n" in said
+    assert "val: fewer rows of rare (5 of its 10): a class keeps at least half of its rows" in said
+    assert metrics["rows_dropped"] == metrics["rows_of_held_sources"] == metrics["rows_overlapping_val"] == 0
+    assert metrics["pool_rows"] == 180
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

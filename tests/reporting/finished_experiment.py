@@ -166,6 +166,8 @@ def _pool() -> dict[str, Any]:
         "rows_contradictory": 5,
         "sources_held_out": 200,
         "rows_dropped": 3611,
+        "rows_of_held_sources": 3611,
+        "rows_overlapping_val": 0,
         "rows_held_out": 1000,
         "pool_rows": 60210,
         "pool_balanced_max": 57368,

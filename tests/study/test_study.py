@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import chdir
 
 import numpy as np
 import pytest
 
-from tests.pages.workspace import copy_project
+from tests.pages.workspace import copy_project, write_params
 
 CHANGES = {
     "dataset": "mine",
@@ -99,20 +100,25 @@ def project(tmp_path_factory, repository):
 def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     before = study(project, "plan")
     assert before.stdout.startswith("4 cells: 0 finished, 4 missing\n"), before.stderr
+    assert "power, with 60 test rows" in before.stdout
+    assert "training pool, grouped: " in before.stdout
 
     stop_in_a_stage(project, "run", "--sizes", "40", "--seeds", "1")
 
-    # One cell by hand, one that cannot be (more rows than there are), the others by the study.
+    refused = study(project, "run", "--sizes", "20,40,100000", "--seeds", "1")
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("study: --sizes: 100000 is more than there are: the pool gives at most ")
+    assert "What can be done: --sizes 20,40," in refused.stderr
+
+    # One cell by hand, the others by the study.
     by_hand = ["dvc", "exp", "run", "--temp", "-n", "mine-by-hand", "-S", "samples=20", "-S", "seed=1"]
     subprocess.run(by_hand, cwd=project, check=True, capture_output=True)
-    made = study(project, "run", "--sizes", "20,40,100000", "--seeds", "1")
-    assert made.returncode == 1
+    made = study(project, "run", "--sizes", "20,40", "--seeds", "1")
+    assert made.returncode == 0, made.stderr
     lines = made.stdout.splitlines()
-    assert lines[0].startswith("3 cells, 1 finished, 2 to make")
-    assert lines[1].startswith("[1/2] mine-minilm-tfidf-n40-s1: test accuracy ")
-    assert lines[2].startswith("[2/2] mine-minilm-tfidf-n100000-s1: failed: subsample: ")
-    assert "log: .dvc/tmp/study/mine-minilm-tfidf-n100000-s1.log" in lines[2]
-    assert "1 of 2 cells failed: mine-minilm-tfidf-n100000-s1; run the same command again" in made.stderr
+    assert lines[0].startswith("2 cells, 1 finished, 1 to make")
+    assert lines[1].startswith("[1/1] mine-minilm-tfidf-n40-s1: test accuracy ")
 
     again = study(project, "run", "--seeds", "1")
     assert again.stdout == "2 cells, 2 finished, 0 to make\n", again.stderr
@@ -153,6 +159,19 @@ def test_a_study_is_planned_run_run_again_for_nothing_and_reported(project):
     assert (project / "plots/study.html").exists()
     run_git(project, "checkout", "--", "data/sources/mine")
     a_cell_outlives_the_code_and_not_its_version(project)
+
+
+def test_default_sizes_beyond_the_pool_are_planned_run_and_reported_as_the_sizes_that_fit(project):
+    with chdir(project):
+        write_params(CHANGES | {"study.sizes": [20, 100_000]})
+        planned, told = (study(project, command, "--seeds", "1") for command in ("plan", "report"))
+        write_params(CHANGES)
+
+    said = re.match(r"sizes 20, (\d+) instead of 20, 100,000 \(study.sizes in params.yaml\): ", planned.stdout)
+    assert said, planned.stderr
+    assert re.search(rf"seed +20 +{said[1]}$", planned.stdout, re.MULTILINE)
+    assert "100,000\n" not in planned.stdout
+    assert said[0] in told.stdout
 
 
 @pytest.mark.parametrize(
