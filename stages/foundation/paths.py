@@ -25,6 +25,7 @@ VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
 POOL_METRICS = Path("metrics/pool.json")
 SUBSET_METRICS = Path("metrics/subset.json")
 SCORES = Path("metrics/scores.json")
+CLASS_SCORES = Path("metrics/classes.json")
 COST_METRICS = Path("metrics/cost.json")
 PROVENANCE_METRICS = Path("metrics/provenance.json")
 

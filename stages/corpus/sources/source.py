@@ -13,6 +13,7 @@ from stages.corpus.sources.settings import (
     FilesSettings,
     HubSettings,
     PhraseBankSettings,
+    positive_class,
     read_settings,
 )
 from stages.corpus.sources.synthetic import generate
@@ -34,6 +35,7 @@ class Source:
     revision: str  # the Hub commit; empty for the other kinds
     synthetic: bool  # True only for texts that the project made up
     test_origin: str  # where the test split comes from, e.g. `dev.tsv (test.tsv has no labels)`
+    positive: str | None = None  # of two classes the one that F1, precision and recall are of; None: there are more
 
 
 def read_source(name: str) -> Source:
@@ -73,6 +75,7 @@ def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
         revision="",
         synthetic=True,
         test_origin="made from phrase banks that training never sees",
+        positive=positive_class(names, wanted=settings.positive),
     )
 
 
@@ -125,4 +128,5 @@ def _assemble(
         revision=revision,
         synthetic=False,
         test_origin=test_origin,
+        positive=positive_class(splits["train"].label_names, wanted=columns.positive),
     )

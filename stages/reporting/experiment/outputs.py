@@ -25,6 +25,7 @@ class Outputs:
     pool: Numbers  # cleaning, and overlaps with the training pool
     subset: Numbers  # overlaps with the rows trained on
     scores: Numbers
+    classes: Mapping[str, Mapping[str, Numbers]]  # by split (train, test, val) and class name
     cost: Numbers  # seconds, throughput, memory: never the same twice
     provenance: Numbers  # number format and engine, machine, libraries, commit
     history: pd.DataFrame  # a row per epoch: epoch, {train,val}_{loss,accuracy}, learning_rate
@@ -48,6 +49,7 @@ def read_outputs() -> Outputs:
         pool=read_json(paths.POOL_METRICS),
         subset=read_json(paths.SUBSET_METRICS),
         scores=read_json(paths.SCORES),
+        classes=read_json(paths.CLASS_SCORES),
         cost=read_json(paths.COST_METRICS),
         provenance=read_json(paths.PROVENANCE_METRICS),
         history=pd.read_csv(_present(paths.HISTORY_PLOT)),

@@ -10,7 +10,9 @@ from tests.reporting.finished_experiment import make_test_split, write_experimen
 
 HEADINGS = [
     "",
+    "What to do next",
     "Scores",
+    "Each class",
     "What was run",
     "Do the splits overlap?",
     "Cleaning",
