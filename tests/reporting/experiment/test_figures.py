@@ -115,7 +115,7 @@ def test_a_matrix_of_many_classes_has_every_name_in_letters_that_can_be_read_and
     figure = draw_confusion(7 * np.eye(num_classes, dtype=np.int64), names)
     axes = figure.axes[0]
 
-    assert axes.texts == []
+    assert not list(axes.texts)
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == list(names)
         assert min(label.get_fontsize() for label in labels) >= 5.5
