@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.reporting.experiment.classes import NUMBERED
 from stages.reporting.numbers import count, percent
-from stages.reporting.style import ACCENT, MUTED, SECOND, STYLE, drawn, new_figure, percent_axis, short
+from stages.reporting.style import ACCENT, MUTED, SECOND, STYLE, drawn, new_figure, percent_axis, percent_ticks, short
 
 LABEL_GAP = 0.085  # least distance of the two lines' names, as a share of the axis' height
 FEW_CLASSES = 4  # up to here cells have room for large type
@@ -59,21 +59,23 @@ def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> F
         label_names: C class names.
     """
     num_classes = len(label_names)
-    is_numbered = num_classes <= NUMBERED
     cell = _cell(num_classes)
     names = [short(name, LONGEST_CLASS) for name in label_names]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with rc_context(STYLE | {"axes.grid": False}):
         figure = new_figure(cell * num_classes + 1.8, cell * num_classes + 1.5)
         axes = figure.add_subplot()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="none")
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="none")
         _name_axes(axes, names)
-        if is_numbered:
-            _rule_cells(axes, num_classes)
+        if num_classes <= NUMBERED:
+            _rule_cells(axes, num_classes, width=0.6)
             _write_cells(axes, counts, shares, large=num_classes <= FEW_CLASSES)
         else:
-            axes.tick_params(labelsize=min(8, 0.9 * POINTS * cell), pad=1)
-            axes.tick_params(axis="x", rotation=90)
+            _rule_cells(axes, num_classes, width=0.2)
+            axes.tick_params(labelsize=min(8, 0.85 * POINTS * cell), pad=1)
+            scale = figure.colorbar(image, ax=axes, shrink=0.4, aspect=15, anchor=(0, 1), format=percent_ticks())
+            scale.ax.set_title("of the\ntrue class", fontsize=8, fontweight="normal", pad=6)
+            scale.outline.set_visible(False)
     return figure
 
 
@@ -155,9 +157,10 @@ def _name_lines(axes: Axes, history: pd.DataFrame, lines: tuple[Line, Line]) -> 
 
 
 def _name_axes(axes: Axes, names: list[str]) -> None:
-    slanted = max(len(name) for name in names) * len(names) > 9 * FEW_CLASSES
     axes.set_xticks(range(len(names)), names)
-    if slanted:
+    if len(names) > NUMBERED:
+        axes.set_xticks(range(len(names)), names, rotation=90)
+    elif max(len(name) for name in names) * len(names) > 9 * FEW_CLASSES:
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted class")
@@ -167,10 +170,10 @@ def _name_axes(axes: Axes, names: list[str]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _rule_cells(axes: Axes, num_classes: int) -> None:
+def _rule_cells(axes: Axes, num_classes: int, *, width: float) -> None:
     edges = np.arange(num_classes + 1) - 0.5
-    axes.hlines(edges, -0.5, num_classes - 0.5, color="#c4c8cc", linewidth=0.6)
-    axes.vlines(edges, -0.5, num_classes - 0.5, color="#c4c8cc", linewidth=0.6)
+    axes.hlines(edges, -0.5, num_classes - 0.5, color="#c4c8cc", linewidth=width)
+    axes.vlines(edges, -0.5, num_classes - 0.5, color="#c4c8cc", linewidth=width)
 
 
 def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], *, large: bool) -> None:

@@ -12,7 +12,7 @@ from stages.reporting.experiment.classes import class_blocks, confusion_blocks
 from stages.reporting.experiment.figures import FEW_CLASSES
 from stages.reporting.experiment.outputs import Numbers, Outputs
 from stages.reporting.methods import chosen_by, classifier, curves_note, headline, training
-from stages.reporting.numbers import count, decimal, level, percent, points, share
+from stages.reporting.numbers import count, decimal, level, percent, points, share, shortened
 from stages.reporting.params import ReportView
 from stages.reporting.words import SYNTHETIC, mistake_in_words
 from stages.scoring.mistakes import Mistake
@@ -133,7 +133,7 @@ def _run(params: ReportView, outputs: Outputs) -> Table:
     rows = [
         ("data set", f"{params.dataset} ({source})"),
         ("made up by a program", "yes" if card["synthetic"] else "no"),
-        ("classes", ", ".join(card["label_names"])),
+        ("classes", ", ".join(shortened(card["label_names"]))),
         ("partition", card["partition"]),
         ("validation rows", card["validation"]),
         ("test rows", card["test"]),
