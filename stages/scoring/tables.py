@@ -59,7 +59,7 @@ def class_table(scores: Scores, label_names: Sequence[str]) -> dict[str, dict[st
     return {name: _class_row(one) for name, one in zip(label_names, scores.by_class, strict=True)}
 
 
-def support_table(labels: NDArray[np.int64], label_names: Sequence[str]) -> dict[str, dict[str, int]]:
+def support_table(labels: NDArray[np.int64], label_names: Sequence[str]) -> dict[str, dict[str, int | float]]:
     """How many of the rows are of each class, by its name."""
     counts = np.bincount(labels, minlength=len(label_names))
     return {name: {"support": int(number)} for name, number in zip(label_names, counts, strict=True)}

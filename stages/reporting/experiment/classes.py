@@ -43,7 +43,7 @@ def quoted(names: Sequence[str]) -> str:
 
 
 def confusion_blocks(counts: NDArray[np.int64], label_names: Sequence[str]) -> tuple[Block, ...]:
-    """The pairs of classes that are confused most, where there are too many for numbers in the matrix.
+    """What a matrix of many classes, which has no room for numbers, leaves to words: the pairs that are confused most.
 
     Args:
         counts: (C, C) test rows, true class down, predicted class across.
@@ -52,8 +52,11 @@ def confusion_blocks(counts: NDArray[np.int64], label_names: Sequence[str]) -> t
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
     pairs = [pair for pair in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[pair]]
-    if len(label_names) <= NUMBERED or not pairs:
+    if len(label_names) <= NUMBERED:
         return ()
+    shades = "The darker a cell, the larger its share of the true class."
+    if not pairs:
+        return (Prose(shades, "note"),)
     rows = tuple(
         (
             f"{label_names[true]} → {label_names[predicted]}",
@@ -63,7 +66,7 @@ def confusion_blocks(counts: NDArray[np.int64], label_names: Sequence[str]) -> t
         for true, predicted in pairs
     )
     return (
-        Prose("The largest confusions, the true class first.", "lead"),
+        Prose(f"{shades} These are the largest confusions.", "lead"),
         Table(("true class → predicted", "test rows", "of the true class"), rows),
     )
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from stages.reporting.experiment.classes import NUMBERED
 from stages.reporting.numbers import count, percent
-from stages.reporting.style import ACCENT, MUTED, SECOND, STYLE, drawn, new_figure, percent_axis, percent_ticks, short
+from stages.reporting.style import ACCENT, MUTED, SECOND, STYLE, drawn, new_figure, percent_axis, short
 
 LABEL_GAP = 0.085  # least distance of the two lines' names, as a share of the axis' height
 FEW_CLASSES = 4  # up to here cells have room for large type
 LONGEST_CLASS = 18  # letters of a class name that are shown
 SQUARE = 4.8  # inches: the side of a matrix without numbers, unless its names need more
 POINTS = 72  # in an inch
-LEAST_CELL = 0.09  # inches: room for a name of 6 points
+LEAST_CELL = 0.1  # inches: room for a name of 5.8 points
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,17 +65,14 @@ def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> F
     with rc_context(STYLE | {"axes.grid": False}):
         figure = new_figure(cell * num_classes + 1.8, cell * num_classes + 1.5)
         axes = figure.add_subplot()
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="none")
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="none")
         _name_axes(axes, names)
         if num_classes <= NUMBERED:
             _rule_cells(axes, num_classes, width=0.6)
             _write_cells(axes, counts, shares, large=num_classes <= FEW_CLASSES)
         else:
             _rule_cells(axes, num_classes, width=0.2)
-            axes.tick_params(labelsize=min(8, 0.85 * POINTS * cell), pad=1)
-            scale = figure.colorbar(image, ax=axes, shrink=0.4, aspect=15, anchor=(0, 1), format=percent_ticks())
-            scale.ax.set_title("of the\ntrue class", fontsize=8, fontweight="normal", pad=6)
-            scale.outline.set_visible(False)
+            axes.tick_params(labelsize=min(8, 0.8 * POINTS * cell), pad=1)
     return figure
 
 

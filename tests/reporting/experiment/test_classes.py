@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from stages.reporting.document import Prose, Table
 from stages.reporting.experiment.classes import CONFUSIONS, class_blocks, confusion_blocks, quoted
@@ -82,9 +81,14 @@ def test_no_more_confusions_are_listed_than_one_reads():
     assert len(table.rows) == CONFUSIONS
 
 
-@pytest.mark.parametrize("counts", [np.array([[5, 3], [2, 9]]), np.eye(30, dtype=np.int64)])
-def test_few_classes_and_a_test_without_mistakes_have_no_such_list(counts):
-    assert confusion_blocks(counts, [f"class {index}" for index in range(len(counts))]) == ()
+def test_few_classes_have_no_such_list_for_the_matrix_has_the_numbers():
+    assert confusion_blocks(np.array([[5, 3], [2, 9]]), ["ham", "spam"]) == ()
+
+
+def test_many_classes_without_a_mistake_have_an_explained_matrix_and_no_empty_table():
+    (block,) = confusion_blocks(np.eye(30, dtype=np.int64), [f"class {index}" for index in range(30)])
+
+    assert block.text == "The darker a cell, the larger its share of the true class."
 
 
 def test_a_long_list_of_names_is_counted_to_the_end():
