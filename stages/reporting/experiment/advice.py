@@ -24,6 +24,9 @@ FITTED = 0.5
 # in the recorded study, which no wider interval can show.
 WIDE = 0.05
 
+# Share of the test rows. Below it, what is cut decides less than another draw of the test rows would.
+MANY_CUT = 0.01
+
 
 def next_steps(params: ReportView, outputs: Outputs) -> tuple[str, ...]:
     """What to do next, the most promising first.
@@ -62,6 +65,18 @@ def _enough_epochs(outputs: Outputs) -> str:
     return (
         f"The model fits its training rows (loss {decimal(training)}) far better than validation (at best "
         f"{decimal(lowest)}, after epoch {kept} of {last}): more labels may help, more epochs hardly."
+    )
+
+
+def _whole_texts(params: ReportView, outputs: Outputs) -> str:
+    """Whether the model reads the texts to their end."""
+    share = outputs.scores.get("test_rows_cut", 0) / outputs.scores["test_rows"]  # absent: nothing measured it
+    if share <= MANY_CUT:
+        return ""
+    most = params.train.max_tokens
+    return (
+        f"{percent(share)} of the test texts are read to their first {count(most)} tokens only; where the model can "
+        f"read more, that may help: {RUN} -S train.max_tokens={2 * most}"
     )
 
 
@@ -109,4 +124,10 @@ def _every_class(_: ReportView, outputs: Outputs) -> str:
     return f"Give the test split rows of {quoted(unseen)}: there are none, so no score here says anything of that."
 
 
-RULES: tuple[Callable[[ReportView, Outputs], str], ...] = (_more_epochs, _more_labels, _more_test_rows, _every_class)
+RULES: tuple[Callable[[ReportView, Outputs], str], ...] = (
+    _more_epochs,
+    _whole_texts,
+    _more_labels,
+    _more_test_rows,
+    _every_class,
+)

@@ -108,6 +108,14 @@ def test_where_all_is_right_labels_are_not_asked_for():
     assert not any("samples=" in step for step in told)
 
 
+def test_texts_that_are_cut_are_to_be_read_further():
+    assert (
+        "20.0 % of the test texts are read to their first 128 tokens only; where the model can read more, that may "
+        "help: dvc exp run -S train.max_tokens=256"
+    ) in advice(scores={"test_rows_cut": 12})
+    assert not any("max_tokens" in step for step in advice(scores={"test_rows_cut": 0}))
+
+
 def test_a_wide_interval_is_told_with_what_would_halve_it():
     wide = {"test_accuracy_low": 0.8, "test_accuracy_high": 0.9}
 
