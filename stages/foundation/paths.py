@@ -29,6 +29,7 @@ LENGTHS = Path("data/predictions/lengths.json")
 POOL_METRICS = Path("metrics/pool.json")
 SUBSET_METRICS = Path("metrics/subset.json")
 SCORES = Path("metrics/scores.json")
+CLASS_SCORES = Path("metrics/classes.json")
 COST_METRICS = Path("metrics/cost.json")
 PROVENANCE_METRICS = Path("metrics/provenance.json")
 

@@ -9,7 +9,8 @@ declared, so that a version can neither be forgotten nor lie. Each method has a 
                  is measured of texts: overlap, words, negation
     TRAINING  1  packed and plain engine, AdamW, linear decay to 0, best epoch by validation loss
     SCORING   1  accuracy, F1, log-loss of the kept epoch's logits; what the study's record adds: temperature, class
-                 margins, optimizer steps
+                 margins, optimizer steps. (Means over the classes leave out one with neither rows nor predictions; they
+                 once counted it as 0. No recorded cell has such a class, and nothing that the study reads is a mean.)
 """
 
 CORPUS = 1  # cleaning, partition, subsets: which rows; and what is measured of their texts

@@ -1,6 +1,6 @@
 """What is kept of an evaluation: predictions row by row for every later comparison, and scores for `dvc metrics`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.foundation.files import write_text
 from stages.foundation.split import Split
-from stages.scoring.classification import Scores
+from stages.scoring.classification import ClassScores, Scores
 
 
 def write_predictions(path: Path, split: Split, logits: NDArray[np.float32]) -> None:
@@ -51,6 +51,20 @@ def score_table(scores: Mapping[str, Scores], train_rows: int) -> dict[str, int 
     return table
 
 
+def class_table(scores: Scores, label_names: Sequence[str]) -> dict[str, dict[str, int | float]]:
+    """Support and scores of each class, fractions, by its name.
+
+    What has nothing under the line is left out: recall without rows, precision without predictions, F1 without both.
+    """
+    return {name: _class_row(one) for name, one in zip(label_names, scores.by_class, strict=True)}
+
+
+def support_table(labels: NDArray[np.int64], label_names: Sequence[str]) -> dict[str, dict[str, int | float]]:
+    """How many of the rows are of each class, by its name."""
+    counts = np.bincount(labels, minlength=len(label_names))
+    return {name: {"support": int(number)} for name, number in zip(label_names, counts, strict=True)}
+
+
 def learning_curve_point(test: Scores, train_rows: int) -> dict[str, int | float]:
     """This experiment's point on the learning curve: accuracy with its interval, fractions."""
     return {
@@ -59,3 +73,14 @@ def learning_curve_point(test: Scores, train_rows: int) -> dict[str, int | float
         "test_accuracy_low": test.accuracy.low,
         "test_accuracy_high": test.accuracy.high,
     }
+
+
+def _class_row(scores: ClassScores) -> dict[str, int | float]:
+    row: dict[str, int | float] = {"support": scores.support, "predicted": scores.num_predicted}
+    if scores.counts:
+        row["f1"] = scores.f1
+    if scores.num_predicted:
+        row["precision"] = scores.precision
+    if scores.recall:
+        row |= {"recall": scores.recall.value, "recall_low": scores.recall.low, "recall_high": scores.recall.high}
+    return row

@@ -12,6 +12,7 @@ from stages.corpus.sources.settings import (
     HubSettings,
     PhraseBankSettings,
     SplitNames,
+    positive_class,
     read_settings,
 )
 from stages.foundation.errors import StudyError
@@ -25,6 +26,7 @@ COLUMNS = {
     "group": MAYBE,
     "label_names": st.none() | st.lists(st.one_of(WORD, st.integers(-9, 9), st.booleans()), max_size=4),
     "label_values": st.none() | st.sampled_from(["names", "indices", "indices_from_1"]),
+    "positive": st.none() | st.one_of(WORD, st.integers(-9, 9), st.booleans()),
     "splits": st.none() | SPLITS,
 }
 EVEN = st.integers(1, 500).map(lambda half: 2 * half)
@@ -44,6 +46,7 @@ KINDS = st.one_of(
         seed=st.integers(0, 2**40),
         train_rows=EVEN,
         test_rows=EVEN,
+        positive=MAYBE,
     ),
 )
 BANKS = {"kind": "phrase_banks", "label_names": ["no", "yes"], "seed": 0, "train_rows": 2, "test_rows": 2}
@@ -135,3 +138,32 @@ def test_a_separator_has_a_name_or_is_itself(written, separator):
 @pytest.mark.parametrize(("text", "columns"), [(None, ()), ("a", ("a",)), (["a"], ("a",)), (["a", "b"], ("a", "b"))])
 def test_text_names_no_column_one_or_two(text, columns):
     assert FilesSettings(text=text).text_columns == columns
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "positive"),
+    [
+        (("ham", "spam"), None, "spam"),
+        (("ham", "spam"), "ham", "ham"),
+        (("0", "1"), 0, "0"),
+        (("false", "true"), False, "false"),
+        (("a", "b", "c"), None, None),
+    ],
+)
+def test_the_positive_class_is_class_1_of_two_or_the_one_that_is_named(names, wanted, positive):
+    assert positive_class(names, wanted=wanted) == positive
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "complaint"),
+    [
+        (("ham", "spam"), "eggs", "dataset.yaml: positive must be ham or spam, got eggs"),
+        (("a", "b", "c"), "b", "dataset.yaml: positive (b) chooses between two classes, and there are 3, whose"),
+    ],
+)
+def test_a_positive_class_that_cannot_be_is_refused_in_one_line(names, wanted, complaint):
+    with pytest.raises(StudyError) as refused:
+        positive_class(names, wanted=wanted)
+
+    assert str(refused.value).startswith(complaint)
+    assert "\n" not in str(refused.value)

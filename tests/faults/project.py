@@ -35,7 +35,13 @@ OUTPUTS = {  # what must be the same bytes however often a stage was killed; cos
     "prepare": ["data/prepared", "metrics/pool.json"],
     "subsample": ["data/subset", "metrics/subset.json"],
     "train": ["data/model", "data/history.csv"],
-    "evaluate": ["data/predictions", "metrics/scores.json", "plots/history.csv", "plots/confusion.csv"],
+    "evaluate": [
+        "data/predictions",
+        "metrics/scores.json",
+        "metrics/classes.json",
+        "plots/history.csv",
+        "plots/confusion.csv",
+    ],
     "report": ["plots/confusion.png", "plots/loss.pdf", "plots/acc.pdf"],  # the page shows the seconds
 }
 RECORDED = ("data/prepared", "data/subset", "data/model", "data/history.csv", "data/predictions")

@@ -330,6 +330,7 @@ def _trained(method: str, changes: dict[str, Any], *, num_rows: int = 72) -> Rec
     write_split(paths.SUBSET, _opinions(num_rows, seed=0))
     write_split(paths.VALIDATION, _opinions(24, seed=1))
     write_split(paths.TEST, _opinions(24, seed=2))
+    write_json(paths.DATA_CARD, {"positive": None})
     fresh = _fresh_weights() if METHODS[method].has_base_model else {}
     train.main()
     evaluate.main()

@@ -7,7 +7,9 @@ import pytest
 from stages import evaluate, train
 from stages.engine.lengths import read_lengths
 from stages.foundation import paths, versions
+from stages.foundation.files import write_json
 from stages.foundation.split import write_split
+from stages.scoring.classification import score
 from tests.engine.conftest import opinions
 from tests.pages.workspace import complaint, write_params
 from tests.tiny_models import save_tiny_bert
@@ -33,6 +35,7 @@ def trained(tmp_path_factory):
         write_split(paths.SUBSET, opinions(200))
         write_split(paths.VALIDATION, opinions(40, seed=1))
         write_split(paths.TEST, opinions(61, seed=2))
+        write_json(paths.DATA_CARD, {"positive": opinions(1).label_names[1]})
         train.main()
         evaluate.main()
     return folder
@@ -121,8 +124,51 @@ def test_where_nothing_is_cut_the_counts_are_0():
     assert counts == {f"{split}_{what}_cut": 0 for split in ("train", "val", "test") for what in ("rows", "tokens")}
 
 
+def test_the_scores_of_each_class_are_those_of_the_kept_predictions():
+    classes = json.loads(paths.CLASS_SCORES.read_text())
+
+    assert classes["train"] == {"negative": {"support": 100}, "positive": {"support": 100}}
+    for name, path in (("test", paths.TEST_PREDICTIONS), ("val", paths.VALIDATION_PREDICTIONS)):
+        rows = pd.read_parquet(path)
+        for label, numbers in enumerate(classes[name].values()):
+            found = (rows.predicted == label)[rows.label == label]
+            assert numbers["support"] == len(found)
+            assert numbers["recall"] == found.mean()
+            assert numbers["recall_low"] <= numbers["recall"] <= numbers["recall_high"]
+        assert classes[name]["positive"]["f1"] == scores()[f"{name}_f1"]
+
+
+def test_the_positive_class_of_the_card_is_scored_and_named(capsys):
+    write_json(paths.DATA_CARD, {"positive": "negative"})
+    evaluate.main()
+    test = json.loads(paths.CLASS_SCORES.read_text())["test"]
+    told = capsys.readouterr().out
+    chosen = scores()
+    write_json(paths.DATA_CARD, {"positive": "positive"})
+    evaluate.main()
+
+    assert (chosen["test_f1"], chosen["test_recall"]) == (test["negative"]["f1"], test["negative"]["recall"])
+    assert "of the positive class, negative" in told
+    assert scores()["test_f1"] == test["positive"]["f1"]
+
+
+def test_a_class_without_test_rows_is_named_on_the_terminal():
+    logits = np.eye(3, dtype=np.float32)[[0, 1]]
+    lines = evaluate.told(score(logits, np.array([0, 1]), confidence_level=0.95), 100, ["bad", "good", "so so"], 1)
+
+    assert lines[1] == "test precision 1.000, recall 1.000, F1 1.000: means over 3 classes"
+    assert lines[2] == "no test row is of class so so: the scores say nothing of it"
+
+
 def test_evaluating_again_gives_the_same_bytes():
-    files = [paths.SCORES, paths.LENGTHS, paths.CONFUSION_PLOT, paths.TEST_PREDICTIONS, paths.LEARNING_CURVE_PLOT]
+    files = [
+        paths.SCORES,
+        paths.CLASS_SCORES,
+        paths.LENGTHS,
+        paths.CONFUSION_PLOT,
+        paths.TEST_PREDICTIONS,
+        paths.LEARNING_CURVE_PLOT,
+    ]
     before = [file.read_bytes() for file in files]
     evaluate.main()
 

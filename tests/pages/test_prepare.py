@@ -6,6 +6,7 @@ import pytest
 
 from stages import prepare
 from stages.foundation import paths
+from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_text
 from stages.foundation.params import declared_keys
 from stages.foundation.split import read_split
@@ -52,6 +53,7 @@ def test_the_card_says_what_the_data_are(study):
         "revision": "",
         "synthetic": False,
         "label_names": ["0", "1"],
+        "positive": "1",
         "partition": "grouped",
         "validation": f"drawn from {read_json(paths.POOL_METRICS)['sources_held_out']} source sentences held out of "
         "the training rows",
@@ -64,6 +66,23 @@ def test_the_card_says_what_the_data_are(study):
             {"term": "classes, training rows", "told": "0 (150), 1 (150)"},
         ],
     }
+
+
+def test_dataset_yaml_chooses_the_positive_class_and_moves_no_row(study):
+    study()
+    before = [path.read_bytes() for path in (paths.POOL, paths.VALIDATION, paths.TEST)]
+    write_text(paths.SOURCES / "mine" / "dataset.yaml", "positive: 0\n")
+    study()
+
+    assert read_json(paths.DATA_CARD)["positive"] == "0"
+    assert [path.read_bytes() for path in (paths.POOL, paths.VALIDATION, paths.TEST)] == before
+
+
+def test_a_positive_class_that_is_none_is_refused(study):
+    write_text(paths.SOURCES / "mine" / "dataset.yaml", "positive: spam\n")
+
+    with pytest.raises(StudyError, match=r"dataset\.yaml: positive must be 0 or 1, got spam"):
+        study()
 
 
 def test_metrics_are_flat_and_no_name_is_a_param(study):

@@ -48,6 +48,21 @@ def test_the_answer_comes_first_with_its_interval(usual_page):
     assert words(usual_page).index(answer) < words(usual_page).index("Scores")
 
 
+def test_what_to_do_next_follows_at_once(usual_page):
+    text = words(usual_page)
+
+    assert text.index("What to do next") < text.index("Scores")
+    assert "it is not epochs that are missing" in text
+
+
+def test_the_positive_class_is_named(usual_page):
+    text = words(usual_page)
+
+    assert (
+        "F1, precision and recall are of the positive class, “positive” (positive in dataset.yaml chooses it)" in text
+    )
+
+
 def test_made_up_data_is_called_so(usual_page):
     assert "Synthetic data." in words(usual_page)
     assert "made up by a program yes" in words(usual_page)

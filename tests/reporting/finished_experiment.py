@@ -11,6 +11,8 @@ from stages.engine.lengths import TextLengths, write_lengths
 from stages.foundation import paths
 from stages.foundation.files import write_json, write_text
 from stages.foundation.split import Split, write_split
+from stages.scoring.classification import score
+from stages.scoring.tables import class_table
 
 PIPELINE = """\
 stages:
@@ -124,13 +126,15 @@ def write_experiment(
     write_text(paths.PARAMS, PARAMS)
     card: dict[str, Any] = {"dataset": "reviews", "kind": "phrase_banks", "revision": "", "synthetic": synthetic}
     card |= {"validation": "drawn from 200 source sentences", "test": "made from other phrase banks"}
-    write_json(paths.DATA_CARD, card | {"label_names": list(split.label_names), "partition": "grouped"})
+    card |= {"label_names": list(split.label_names), "partition": "grouped"}
+    write_json(paths.DATA_CARD, card | {"positive": split.label_names[1] if split.num_classes == 2 else None})
     write_split(paths.TEST, split)
     _write_predictions(split, make_logits(split, num_wrong=num_wrong))
     write_json(paths.POOL_METRICS, _pool() | _overlap("pool", 2 * overlapping))
     write_json(paths.SUBSET_METRICS, _overlap("subset", overlapping))
     write_lengths(paths.LENGTHS, lengths or dict.fromkeys(("train", "val", "test"), make_lengths([9, 30, 128])))
     write_json(paths.SCORES, _scores(len(split), num_wrong, num_epochs))
+    write_json(paths.CLASS_SCORES, _classes(split, num_wrong))
     cost = {"train_seconds": 12.3, "samples_per_second": 412.7, "peak_memory_mib": 1180}
     write_json(paths.COST_METRICS, cost)
     write_json(paths.PROVENANCE_METRICS, PROVENANCE)
@@ -201,3 +205,10 @@ def _scores(rows: int, num_wrong: int, num_epochs: int) -> dict[str, Any]:
         "total_parameters": 22861442,
         "trainable_percent": 0.648,
     }
+
+
+def _classes(split: Split, num_wrong: int) -> dict[str, Any]:
+    """As evaluate writes it; 500 training rows of each class."""
+    scores = score(make_logits(split, num_wrong=num_wrong), split.labels, confidence_level=0.95)
+    training = {name: {"support": 500} for name in split.label_names}
+    return {"train": training} | {name: class_table(scores, split.label_names) for name in ("test", "val")}

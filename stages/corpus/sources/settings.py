@@ -1,5 +1,6 @@
 """dataset.yaml: what a data set is and where its texts and labels stand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -33,6 +34,7 @@ class ColumnSettings:
     group: str | None = None  # rows of one group never stand on both sides of the partition
     label_names: list[str | int | bool] | None = None  # name of each class, in the order of their indices
     label_values: Literal["names", "indices", "indices_from_1"] | None = None  # None: whichever alone fits label_names
+    positive: str | int | bool | None = None  # which of two classes F1, precision and recall are of; None: class 1
     splits: SplitNames | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class PhraseBankSettings:
     seed: int  # of the corpus itself
     train_rows: int
     test_rows: int
+    positive: str | None = None  # as above
 
     def __post_init__(self) -> None:
         check(len(set(self.label_names)) == 2, f"label_names must hold two names, got {self.label_names}")
@@ -97,6 +100,28 @@ class PhraseBankSettings:
         for name in ("train_rows", "test_rows"):
             rows = getattr(self, name)
             check(rows >= 2 and rows % 2 == 0, f"{name} must be an even number of 2 or more, got {rows}")
+
+
+def positive_class(label_names: Sequence[str], *, wanted: str | int | bool | None) -> str | None:
+    """The class that precision, recall and F1 are of; None where there are more than two, which have means.
+
+    Args:
+        label_names: C class names.
+        wanted: What dataset.yaml says; None: class 1 of two.
+
+    Raises:
+        StudyError: If it is no class, or one of more than two.
+    """
+    if wanted is None:
+        return label_names[1] if len(label_names) == 2 else None
+    name = str(wanted).lower() if isinstance(wanted, bool) else str(wanted).strip()  # as labels are spelled
+    check(
+        len(label_names) == 2,
+        f"dataset.yaml: positive ({name}) chooses between two classes, and there are {len(label_names)}, whose "
+        "precision, recall and F1 are means; leave it out: the scores of each class are always told, too",
+    )
+    check(name in label_names, f"dataset.yaml: positive must be {' or '.join(label_names)}, got {name}")
+    return name
 
 
 Settings = FilesSettings | HubSettings | PhraseBankSettings

@@ -16,6 +16,7 @@ from stages.corpus.sources.settings import (
     FilesSettings,
     HubSettings,
     PhraseBankSettings,
+    positive_class,
     read_settings,
 )
 from stages.corpus.sources.synthetic import generate
@@ -39,6 +40,7 @@ class Source:
     synthetic: bool  # True only for texts that the project made up
     test_origin: str  # where the test split comes from, e.g. `dev.tsv (test.tsv has no labels)`
     found: tuple[Fact, ...] = ()  # what was read, in words
+    positive: str | None = None  # of two classes the one that F1, precision and recall are of; None: there are more
 
 
 def read_source(name: str) -> Source:
@@ -80,6 +82,7 @@ def _read_phrase_banks(folder: Path, settings: PhraseBankSettings) -> Source:
         synthetic=True,
         test_origin="made from phrase banks that training never sees",
         found=(Fact("texts", "made up by the program"), *describe_classes(train_split, test_split)),
+        positive=positive_class(names, wanted=settings.positive),
     )
 
 
@@ -145,4 +148,5 @@ def _assemble(
         synthetic=False,
         test_origin=test_origin,
         found=describe_tables(tables, labelled, columns, unused_files),
+        positive=positive_class(splits["train"].label_names, wanted=columns.positive),
     )

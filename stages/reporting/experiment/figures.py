@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stages.engine.lengths import TextLengths
+from stages.reporting.experiment.classes import NUMBERED
 from stages.reporting.numbers import count, percent
 from stages.reporting.style import (
     ACCENT,
@@ -30,6 +31,9 @@ LABEL_GAP = 0.085  # least distance of the two lines' names, as a share of the a
 FEW_CLASSES = 4  # up to here cells have room for large type
 LONGEST_CLASS = 18  # letters of a class name that are shown
 BINS_READ, BINS_SHOWN = 8, 32  # bars up to where texts are cut, and in all at most
+SQUARE = 4.8  # inches: the side of a matrix without numbers, unless its names need more
+POINTS = 72  # in an inch
+LEAST_CELL = 0.1  # inches: room for a name of 5.8 points
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,14 +66,14 @@ def draw_accuracy(history: pd.DataFrame, best_epoch: int) -> Figure:
 
 
 def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> Figure:
-    """Counts, and each as a share of its true class; the darker, the larger that share.
+    """Counts, and each as a share of its true class; the darker, the larger that share. Many classes have no numbers.
 
     Args:
         counts: (C, C) rows, true class down, predicted class across.
         label_names: C class names.
     """
     num_classes = len(label_names)
-    cell = 1.15 if num_classes <= FEW_CLASSES else 0.62
+    cell = _cell(num_classes)
     names = [short(name, LONGEST_CLASS) for name in label_names]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with rc_context(STYLE | {"axes.grid": False}):
@@ -77,7 +81,12 @@ def draw_confusion(counts: NDArray[np.int64], label_names: tuple[str, ...]) -> F
         axes = figure.add_subplot()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="none")
         _name_axes(axes, names)
-        _write_cells(axes, counts, shares, large=num_classes <= FEW_CLASSES)
+        if num_classes <= NUMBERED:
+            _rule_cells(axes, num_classes, width=0.6)
+            _write_cells(axes, counts, shares, large=num_classes <= FEW_CLASSES)
+        else:
+            _rule_cells(axes, num_classes, width=0.2)
+            axes.tick_params(labelsize=min(8, 0.8 * POINTS * cell), pad=1)
     return figure
 
 
@@ -110,6 +119,13 @@ def _shares(lengths: TextLengths, edges: NDArray[np.float64]) -> NDArray[np.floa
     within = np.searchsorted(edges, np.minimum(lengths.tokens, edges[-1]), side="left") - 1
     counts = np.bincount(within, weights=lengths.rows, minlength=len(edges) - 1)
     return counts / lengths.num_rows
+
+
+def _cell(num_classes: int) -> float:
+    """The side of a cell, inches."""
+    if num_classes > NUMBERED:
+        return max(LEAST_CELL, SQUARE / num_classes)
+    return 1.15 if num_classes <= FEW_CLASSES else 0.62
 
 
 def _draw(history: pd.DataFrame, measure: str, best_epoch: int) -> tuple[Figure, Axes]:
@@ -183,9 +199,10 @@ def _name_lines(axes: Axes, history: pd.DataFrame, lines: tuple[Line, Line]) -> 
 
 
 def _name_axes(axes: Axes, names: list[str]) -> None:
-    slanted = max(len(name) for name in names) * len(names) > 9 * FEW_CLASSES
     axes.set_xticks(range(len(names)), names)
-    if slanted:
+    if len(names) > NUMBERED:
+        axes.set_xticks(range(len(names)), names, rotation=90)
+    elif max(len(name) for name in names) * len(names) > 9 * FEW_CLASSES:
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted class")
@@ -193,9 +210,12 @@ def _name_axes(axes: Axes, names: list[str]) -> None:
     axes.set_title("Confusion matrix, test split")
     axes.tick_params(length=0, labelcolor="black")
     axes.spines[:].set_visible(False)
-    edges = np.arange(len(names) + 1) - 0.5
-    axes.hlines(edges, -0.5, len(names) - 0.5, color="#c4c8cc", linewidth=0.6)
-    axes.vlines(edges, -0.5, len(names) - 0.5, color="#c4c8cc", linewidth=0.6)
+
+
+def _rule_cells(axes: Axes, num_classes: int, *, width: float) -> None:
+    edges = np.arange(num_classes + 1) - 0.5
+    axes.hlines(edges, -0.5, num_classes - 0.5, color="#c4c8cc", linewidth=width)
+    axes.vlines(edges, -0.5, num_classes - 0.5, color="#c4c8cc", linewidth=width)
 
 
 def _write_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], *, large: bool) -> None:

@@ -27,6 +27,7 @@ class Outputs:
     subset: Numbers  # overlaps with the rows trained on
     scores: Numbers
     lengths: Mapping[str, TextLengths]  # of the texts of train, val and test, in tokens
+    classes: Mapping[str, Mapping[str, Numbers]]  # by split (train, test, val) and class name
     cost: Numbers  # seconds, throughput, memory: never the same twice
     provenance: Numbers  # number format and engine, machine, libraries, commit
     history: pd.DataFrame  # a row per epoch: epoch, {train,val}_{loss,accuracy}, learning_rate
@@ -51,6 +52,7 @@ def read_outputs() -> Outputs:
         subset=read_json(paths.SUBSET_METRICS),
         scores=read_json(paths.SCORES),
         lengths=read_lengths(paths.LENGTHS),
+        classes=read_json(paths.CLASS_SCORES),
         cost=read_json(paths.COST_METRICS),
         provenance=read_json(paths.PROVENANCE_METRICS),
         history=pd.read_csv(_present(paths.HISTORY_PLOT)),

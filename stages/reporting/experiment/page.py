@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.engine.lengths import TextLengths, way_out
-from stages.reporting.document import Block, Document, Picture, Prose, Quotes, Section, Table
+from stages.reporting.document import Block, Bullets, Document, Picture, Prose, Quotes, Section, Table
+from stages.reporting.experiment.advice import next_steps
+from stages.reporting.experiment.classes import class_blocks, confusion_blocks
 from stages.reporting.experiment.figures import FEW_CLASSES
 from stages.reporting.experiment.outputs import Numbers, Outputs
 from stages.reporting.methods import chosen_by, classifier, curves_note, headline, training
-from stages.reporting.numbers import count, counted, decimal, level, listed, percent, points, share
+from stages.reporting.numbers import count, counted, decimal, level, listed, percent, points, share, shortened
 from stages.reporting.params import ReportView
 from stages.reporting.words import SYNTHETIC, mistake_in_words
 from stages.scoring.mistakes import Mistake
@@ -54,7 +56,9 @@ def experiment_document(
         headline(params),
         (
             Section("", _opening(params, outputs, confusion)),
+            Section("What to do next", (Bullets(next_steps(params, outputs)),)),
             Section("Scores", (_scores(params, outputs.scores), Prose(_scores_note(params, outputs), "note"))),
+            Section("Each class", class_blocks(outputs.classes, confidence_level=params.evaluate.confidence_level)),
             Section("What was run", (_run(params, outputs),)),
             *_read(outputs.card),
             Section(
@@ -64,7 +68,10 @@ def experiment_document(
             Section("Cleaning", (_cleaning(outputs.pool),)),
             Section("Texts that were cut", _cut(outputs.lengths)),
             Section("Curves", _curves(params, outputs)),
-            Section("Confusion matrix", (_confusion(confusion),)),
+            Section(
+                "Confusion matrix",
+                (_confusion(confusion), *confusion_blocks(confusion, outputs.test.label_names)),
+            ),
             Section("The surest mistakes", _mistakes(mistakes, num_wrong=int(confusion.sum() - np.trace(confusion)))),
             Section("Cost", (_cost(outputs), Prose(COST_NOTE, "note"))),
         ),
@@ -116,8 +123,10 @@ def _scores(params: ReportView, scores: Numbers) -> Table:
 
 def _scores_note(params: ReportView, outputs: Outputs) -> str:
     """How to read the table of scores."""
-    names = outputs.test.label_names
-    rated = f"of the class “{names[1]}”" if len(names) == 2 else "means over the classes, each with the same weight"
+    positive = outputs.card["positive"]
+    rated = "means over the classes, each with the same weight"
+    if positive is not None:
+        rated = f"of the positive class, “{positive}” (positive in dataset.yaml chooses it)"
     return f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
 
 
@@ -128,7 +137,7 @@ def _run(params: ReportView, outputs: Outputs) -> Table:
     rows = [
         ("data set", f"{params.dataset} ({source})"),
         ("made up by a program", "yes" if card["synthetic"] else "no"),
-        ("classes", ", ".join(card["label_names"])),
+        ("classes", ", ".join(shortened(card["label_names"]))),
         ("partition", card["partition"]),
         ("validation rows", card["validation"]),
         ("test rows", card["test"]),

@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,13 +102,35 @@ def test_a_class_without_rows_has_no_share_to_divide_by():
     assert "nan" not in svg
 
 
-@pytest.mark.parametrize("num_classes", [2, 3, 12])
+@pytest.mark.parametrize("num_classes", [2, 3, 10, 20, 77])
 def test_any_number_of_classes_fits_on_the_picture(num_classes, tmp_path):
     names = tuple(f"a class with a rather long name {index}" for index in range(num_classes))
     save_figure(tmp_path / "confusion.png", draw_confusion(np.eye(num_classes, dtype=np.int64), names))
     picture = np.asarray(Image.open(io.BytesIO((tmp_path / "confusion.png").read_bytes())).convert("L"))
     edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     assert edge.min() == 255, "something is cut off at the edge"
+
+
+@pytest.mark.parametrize("num_classes", [11, 20, 77])
+def test_a_matrix_of_many_classes_has_every_name_in_letters_that_can_be_read_and_no_numbers(num_classes):
+    names = tuple(f"a long name {index}" for index in range(num_classes))
+    figure = draw_confusion(7 * np.eye(num_classes, dtype=np.int64), names)
+    axes = figure.axes[0]
+
+    assert not list(axes.texts)
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == list(names)
+        assert min(label.get_fontsize() for label in labels) >= 5.5
+
+
+@pytest.mark.parametrize("num_classes", [11, 20, 77])
+def test_names_of_many_classes_do_not_run_into_each_other(num_classes):
+    names = tuple(f"a long name {index}" for index in range(num_classes))
+    figure = draw_confusion(np.eye(num_classes, dtype=np.int64), names)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+
+    assert not any(upper.overlaps(lower) for upper, lower in pairwise(boxes))
 
 
 def test_names_of_classes_are_text_and_nothing_else():

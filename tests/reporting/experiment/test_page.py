@@ -11,7 +11,9 @@ from tests.reporting.finished_experiment import make_lengths, make_test_split, w
 
 HEADINGS = [
     "",
+    "What to do next",
     "Scores",
+    "Each class",
     "What was run",
     "Do the splits overlap?",
     "Cleaning",

@@ -1,0 +1,133 @@
+"""What to do next, in plain sentences: each from a measured fact, by the rules that stand here and nowhere else.
+
+A rule says what may help, never how much; what would come of it only the next experiment tells.
+"""
+
+from collections.abc import Callable
+
+from stages.methods import METHODS
+from stages.reporting.experiment.classes import quoted, without_test_rows
+from stages.reporting.experiment.outputs import Outputs
+from stages.reporting.numbers import count, decimal, percent, points
+from stages.reporting.params import ReportView
+
+RUN = "dvc exp run"
+STUDY = "python -m stages.study plan"  # says what it takes before anything runs
+
+# Of the validation loss, in the last epoch. The learning rate falls to 0, so that the last epoch has nearly always the
+# lowest loss, by a hair: only a fall that the rate's end has not stopped tells of too few epochs.
+STILL_FALLING = 0.01
+# Training loss over the lowest validation loss. The former is a mean over the whole pass, with dropout on, and so reads
+# high; that it is down to half is no accident of how the two are taken.
+FITTED = 0.5
+# Of the test accuracy's interval, from end to end: 2.5 points to either side. A doubling of the labels gained about 2
+# in the recorded study, which no wider interval can show.
+WIDE = 0.05
+
+# Share of the test rows. Below it, what is cut decides less than another draw of the test rows would.
+MANY_CUT = 0.01
+
+
+def next_steps(params: ReportView, outputs: Outputs) -> tuple[str, ...]:
+    """What to do next, the most promising first.
+
+    Args:
+        params: What was run.
+        outputs: What came of it.
+    """
+    steps = (rule(params, outputs) for rule in RULES)
+    return tuple(step for step in steps if step)
+
+
+def _more_epochs(params: ReportView, outputs: Outputs) -> str:
+    """Whether it was trained for long enough."""
+    if not METHODS[params.method].by_steps:
+        return ""
+    losses, steps = outputs.history["val_loss"], params.train.max_steps
+    setting = f"train.epochs={2 * params.train.epochs}" if steps is None else f"train.max_steps={2 * steps}"
+    if len(losses) == 1:
+        return f"One epoch cannot tell whether the validation loss still falls; try more: {RUN} -S {setting}"
+    if outputs.scores["best_epoch"] < len(losses):
+        return _enough_epochs(outputs)
+    fall = 1 - losses.iloc[-1] / losses.iloc[-2]
+    if fall < STILL_FALLING:
+        return f"The validation loss hardly fell in the last epoch (by {percent(fall)}): more epochs promise little."
+    told = f"The validation loss was still falling in the last epoch (by {percent(fall)})"
+    return f"{told}, so more epochs may help: {RUN} -S {setting}"
+
+
+def _enough_epochs(outputs: Outputs) -> str:
+    """What the curves say where the kept epoch is not the last."""
+    kept, last = outputs.scores["best_epoch"], len(outputs.history)
+    lowest, training = outputs.history["val_loss"].min(), outputs.history["train_loss"].iloc[-1]
+    if training > FITTED * lowest:
+        return f"The validation loss was lowest after epoch {kept} of {last}: it is not epochs that are missing."
+    return (
+        f"The model fits its training rows (loss {decimal(training)}) far better than validation (at best "
+        f"{decimal(lowest)}, after epoch {kept} of {last}): more labels may help, more epochs hardly."
+    )
+
+
+def _whole_texts(params: ReportView, outputs: Outputs) -> str:
+    """Whether the model reads the texts to their end."""
+    share = outputs.scores.get("test_rows_cut", 0) / outputs.scores["test_rows"]  # absent: nothing measured it
+    if share <= MANY_CUT:
+        return ""
+    most = params.train.max_tokens
+    return (
+        f"{percent(share)} of the test texts are read to their first {count(most)} tokens only; where the model can "
+        f"read more, that may help: {RUN} -S train.max_tokens={2 * most}"
+    )
+
+
+def _more_labels(params: ReportView, outputs: Outputs) -> str:
+    """How to find out what more labels bring."""
+    scores, num_classes = outputs.scores, len(outputs.test.label_names)
+    rows = int(scores["train_rows"])
+    if scores["test_accuracy"] == 1:
+        return f"All {count(scores['test_rows'])} test rows are right: only more, or harder, ones can show progress."
+    is_balanced = params.subsample.class_ratio == "balanced"
+    most = int(outputs.pool["pool_balanced_max" if is_balanced else "pool_rows"])
+    if rows < most:
+        larger = min(2 * rows, most)
+        return (
+            f"What more labels bring is told by the next size, {count(larger)} of the {count(most)} rows that there "
+            f"are: {RUN} -S samples={larger}, and by the whole curve: {STUDY}"
+        )
+    smaller = rows // 2 - (rows // 2 % num_classes if is_balanced else 0)
+    used = f"All {count(rows)} rows that the pool gives are used"
+    if smaller < num_classes:
+        return f"{used}: more accuracy most likely takes more labels."
+    return (
+        f"{used}. Whether labelling more would pay is told by what the last half of them brought: "
+        f"{RUN} -S samples={smaller}, and by the whole curve: {STUDY}"
+    )
+
+
+def _more_test_rows(_: ReportView, outputs: Outputs) -> str:
+    """Whether the result is sharp enough to tell an improvement."""
+    scores = outputs.scores
+    width, rows = scores["test_accuracy_high"] - scores["test_accuracy_low"], int(scores["test_rows"])
+    if width <= WIDE:
+        return ""
+    return (
+        f"The accuracy is known to within {points(width)} points only, for want of test rows: "
+        f"{count(4 * rows)} instead of {count(rows)} would halve that."
+    )
+
+
+def _every_class(_: ReportView, outputs: Outputs) -> str:
+    """Whether the test split asks for every class."""
+    unseen = without_test_rows(outputs.classes)
+    if not unseen:
+        return ""
+    return f"Give the test split rows of {quoted(unseen)}: there are none, so no score here says anything of that."
+
+
+RULES: tuple[Callable[[ReportView, Outputs], str], ...] = (
+    _more_epochs,
+    _whole_texts,
+    _more_labels,
+    _more_test_rows,
+    _every_class,
+)
