@@ -10,6 +10,7 @@ A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one
 
 The folders are rooms with one job each; imports run downwards only:
 
+    export     a trained model as other programs load it, checked, with a model card   (huggingface_hub; dvc)
     study      many experiments -> one answer; asks DVC for cells and trains nothing itself   (dvc)
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
     methods    one file each: how it is trained and loaded, what is said of it   (scikit-learn; torch through engine)
@@ -17,6 +18,6 @@ The folders are rooms with one job each; imports run downwards only:
     corpus     sources, cleaning, overlap, partition, subsets (numpy, pandas; datasets for the Hub)
     statistics many predictions -> intervals, tests, curves  (numpy, scipy; no stage of an experiment needs it)
     scoring    predictions -> numbers and intervals          (numpy, scipy)
-    hub        pinned snapshots of the Hugging Face Hub      (huggingface_hub)
+    hub        the Hugging Face Hub: pinned snapshots, uploads   (huggingface_hub)
     foundation params, paths, files, errors, versions        (numpy, pandas, ruamel.yaml)
 """
