@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+import yaml
 from huggingface_hub import metadata_load
 from numpy.typing import NDArray
 from peft import AutoPeftModelForSequenceClassification, PeftModel
@@ -29,7 +30,6 @@ from transformers import (
     logging,
     pipeline,
 )
-from yaml import YAMLError
 
 from stages.engine.classifier import EncoderClassifier, known_warnings, save_adapter
 from stages.engine.forward import prepare_forward
@@ -150,8 +150,8 @@ def merged_logits(folder: Path, split: Split) -> dict[str, Logits]:
         raise StudyError(f"{folder} names the classes {', '.join(named)}, not {', '.join(split.label_names)}")
     by_model = _model_logits(model, AutoTokenizer.from_pretrained(folder), split)
     order = by_length(split)
-    texts = [_pipeline_text(split, row) for row in order.tolist()]
-    found = classify(texts, batch_size=BATCH_ROWS, truncation=True, top_k=None, function_to_apply="none")
+    texts: Any = [_pipeline_text(split, row) for row in order.tolist()]
+    found: Any = classify(texts, batch_size=BATCH_ROWS, truncation=True, top_k=None, function_to_apply="none")
     return {
         "AutoModelForSequenceClassification": by_model,
         'pipeline("text-classification")': _by_name(found, order, split.label_names),
@@ -190,13 +190,13 @@ def _pipeline_text(split: Split, row: int) -> str | dict[str, str]:
 
 
 def _by_name(
-    found: Sequence[Sequence[Mapping[str, object]]], order: NDArray[np.int64], label_names: Sequence[str]
+    found: Sequence[Sequence[Mapping[str, Any]]], order: NDArray[np.int64], label_names: Sequence[str]
 ) -> Logits:
     """The pipeline's scores, put where their names say."""
     values = np.full((len(order), len(label_names)), np.nan, dtype=np.float32)
     for row, scores in zip(order.tolist(), found, strict=True):
         for score in scores:
-            values[row, label_names.index(str(score["label"]))] = score["score"]
+            values[row, label_names.index(score["label"])] = score["score"]
     return values
 
 
@@ -245,6 +245,6 @@ def stated_licence(record: Record, trained: Path) -> str | None:
         return None
     try:
         licence = (metadata_load(readme) or {}).get("license")
-    except (ValueError, YAMLError):
+    except (ValueError, yaml.YAMLError):
         return None
     return licence if isinstance(licence, str) else None

@@ -4,8 +4,10 @@ Needs the packages onnx, onnxscript and onnxruntime, which nothing else here doe
 """
 
 import importlib.util
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -96,8 +98,7 @@ def write_onnx(classifier: Exportable, folder: Path) -> None:
     example = {name: torch.ones(2, 8, dtype=torch.int64) for name in names}
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the exporter speaks to its own authors
+    with _unheard(), torch.inference_mode():
         try:
             torch.onnx.export(
                 Graph(model.cpu(), record.read_by_head).eval(),
@@ -120,11 +121,27 @@ def write_onnx(classifier: Exportable, folder: Path) -> None:
 
 def quantize(folder: Path) -> None:
     """Put a file with int8 weights in the place of model.onnx; activations are quantized as it runs."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(folder / MODEL, folder / QUANTIZED, weight_type=QuantType.QInt8)
+    model = onnx.load(folder / MODEL)
+    del model.graph.value_info[:]  # shapes of weights that the quantizer turns round; it infers them anew
+    with _unheard():
+        quantize_dynamic(model, folder / QUANTIZED, weight_type=QuantType.QInt8)
     for file in folder.glob(f"{MODEL}*"):
         file.unlink()
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Leave out what exporter and quantizer tell their own authors."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def onnx_logits(folder: Path, split: Split) -> Logits:

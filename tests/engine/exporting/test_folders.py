@@ -28,6 +28,9 @@ ROUNDING = {"rtol": 0, "atol": 2e-5}  # fp32 keeps 6e-8 of a value; some 40 sums
 LONG = " ".join(["good film"] * 20)  # 42 tokens; PARAMS cuts at 16
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+
 def rows():
     """Nine texts of many lengths, some too long for the classifier."""
     split = opinions(9, seed=3)
