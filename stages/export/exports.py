@@ -186,6 +186,8 @@ def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
     folder.mkdir()
     try:
         yield folder
+        for file in folder.rglob("*.*"):
+            file.chmod(0o644)  # safetensors leaves them to their owner, and a server may be somebody else
         folder.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

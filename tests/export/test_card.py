@@ -129,7 +129,7 @@ def test_of_a_folder_alone_the_card_says_what_is_not_known(experiment):
     card = card_of(model=paths.MODEL)
 
     assert "its data, its protocol and its test scores are not known here" in card
-    assert "80.0 % [70.0, 90.0]" in card  # what the export itself measured
+    assert "80.0 % \\[70.0, 90.0]" in card  # what the export itself measured
     assert "seed" not in card
     assert ModelCard(card).data.eval_results is None
 

@@ -130,6 +130,7 @@ def test_what_int8_costs_is_measured_and_said(experiment, tmp_path, capsys):
     assert [file.name for file in (tmp_path / "out").glob("*.onnx")] == ["model_int8.onnx"]
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_an_adapter_is_found_where_it_was_put(experiment, tmp_path):
     from peft import AutoPeftModelForSequenceClassification
 

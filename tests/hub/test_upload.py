@@ -43,7 +43,7 @@ def test_a_folder_becomes_one_commit_of_a_new_repository(hub, folder):
         "README.md": CARD.encode(),
         "inside/weights.bin": bytes(range(256)),
     }
-    assert hub.created == [{"name": "name", "organization": "owner", "type": "model", "visibility": "private"}]
+    assert hub.created == [{"name": "name", "organization": "owner", "visibility": "private"}]
 
 
 def test_a_repository_that_is_there_is_pushed_to(hub, folder):
