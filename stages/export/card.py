@@ -13,7 +13,7 @@ from stages.export.usage import TOLD, usage
 from stages.foundation.interval import Interval
 from stages.methods import METHODS
 from stages.reporting.document import Block, Bullets, Document, Prose, Section, Table, to_markdown
-from stages.reporting.numbers import NONE, count, decimal, level, percent, share, with_interval
+from stages.reporting.numbers import NONE, count, decimal, level, listed, percent, share, with_interval
 from stages.reporting.words import SYNTHETIC
 
 NOT_STATED = "not stated in the files"
@@ -23,7 +23,9 @@ SPLITS = {"val": "validation", "test": "test"}
 CALIBRATION = {
     "temperature": "temperature by which logits are divided",
     "validation_rows": "validation rows that it was fitted on",
-    "flag_below": "probability below which a prediction is uncertain",
+    "flag_below": "probability below which a prediction is unsure",
+    "unflagged_rows": "validation rows that are not",
+    "unflagged_accuracy": "accuracy on these",
 }
 OVERLAP_NOTE = (
     "A text that the model could meet in training, whole or in part, makes a score look better than it is. Equal: the "
@@ -205,15 +207,18 @@ def _calibration(calibration: Mapping[str, Any]) -> tuple[Block, ...]:
     """What the model's folder says of its probabilities."""
     if not calibration:
         return (Prose("Probabilities are the softmax of the logits, not calibrated."),)
-    known = [(label, f"{calibration[key]:.6g}") for key, label in CALIBRATION.items() if key in calibration]
+    known = {label: calibration[key] for key, label in CALIBRATION.items() if key in calibration}
+    rows = tuple((label, NONE if value is None else f"{value:.6g}") for label, value in known.items())
     note = "No file of this export applies it: divide the logits by the temperature before the softmax."
-    return (Table((), tuple(known)), Prose(note, "note"))
+    return (Table((), rows), Prose(note, "note"))
 
 
 def _limits(trained: Trained, record: Record) -> tuple[str, ...]:
     limits = ["Nothing was measured on texts of another origin, topic, language or time than the data above."]
     if trained.facts is None:
         limits = ["What it was trained on is not known here, nor how it does on texts that chose nothing."]
+    elif unseen := [name for name, one in trained.facts.classes.get("test", {}).items() if not one["support"]]:
+        limits.append(f"No test row is of class {listed(unseen)}: the test scores say nothing of it.")
     if record.max_tokens:
         limits.append(f"What stands behind token {count(record.max_tokens)} of a text is not read.")
     if METHODS[record.method].by_steps:

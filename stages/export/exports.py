@@ -72,7 +72,8 @@ def _write_files(classifier: Classifier, folder: Path) -> None:
 
 
 def _read_files(folder: Path, split: Split) -> Mapping[str, Logits]:
-    return {"tfidf_reader.py": tfidf_reader.TfidfReader(folder).logits(split.sentences).astype(np.float32)}
+    texts = split.sentences if split.second is None else list(zip(split.sentences, split.second, strict=True))
+    return {"tfidf_reader.py": tfidf_reader.TfidfReader(folder).logits(texts).astype(np.float32)}
 
 
 FORMATS = {

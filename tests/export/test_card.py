@@ -113,10 +113,12 @@ def test_calibration_and_classes_are_told_where_they_were_recorded(experiment):
     with find_trained(None, None) as trained:
         facts = replace(trained.facts, classes=classes)
     card = card_of(
-        facts=facts, calibration={"temperature": 1.25, "validation_rows": 41, "flag_below": 0.7, "more": [1]}
+        facts=facts, calibration={"temperature": 1.25, "validation_rows": 41, "flag_below": None, "more": [1]}
     )
 
     assert "| temperature by which logits are divided | 1.25 |" in card
+    assert f"| probability below which a prediction is unsure | {NONE} |" in card
+    assert "No test row is of class a\\|b" in card
     assert "| 0.500 | 0.250 | 0.333 | 30 |" in card
     assert f"| {NONE} | {NONE} | {NONE} | 0 |" in card
     assert "not calibrated" not in card

@@ -7,12 +7,15 @@ from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from stages.export import exports
 from stages.export.exports import LIMIT, export
+from stages.export.tfidf_reader import TfidfReader
 from stages.export.trained import find_trained
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
+from stages.foundation.files import write_json
 from stages.methods import load
 from tests.export.conftest import NAMES
 from tests.methods.test_methods import is_pickle
@@ -56,13 +59,6 @@ def test_each_format_computes_the_validation_rows_as_the_engine_does(experiment,
     said = capsys.readouterr().out
     for way, difference in check.differences.items():
         assert f"{difference:.1e} by {way}" in said
-
-
-@pytest.mark.parametrize(("method", "name"), FITS)
-def test_no_export_holds_a_pickle(experiment, tmp_path, method, name):
-    experiment(method)
-    make(name, tmp_path / "out")
-
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
     assert {file.suffix for file in files} <= {".json", ".safetensors", ".jinja", ".txt", ".md", ".onnx", ".py"}
     assert not any(is_pickle(file.read_bytes()) for file in files if file.suffix != ".py")
@@ -166,3 +162,18 @@ def test_the_reader_beside_a_tfidf_export_stands_alone(experiment, tmp_path):
     np.testing.assert_allclose(reader.logits(texts), expected, rtol=0, atol=1e-6)
     assert reader.classify(texts) == [NAMES[index] for index in expected.argmax(axis=1)]
     assert not any(name.startswith(("stages", "sklearn")) for name in set(sys.modules) - before)
+
+
+def test_the_reader_tells_the_two_texts_of_a_pair_apart(tmp_path):
+    weights = {
+        "inverse_frequency": np.array([1.0, 1.0, 2.0]),
+        "coefficients": np.array([[2.0, -3.0, 0.5]]),
+        "intercepts": np.array([0.25]),
+    }
+    save_file(weights, tmp_path / "tfidf.safetensors")
+    write_json(tmp_path / "features.json", {"longest_run": 2, "runs": ["1 good", "2 good", "2 good film"]})
+    write_json(tmp_path / "classifier.json", {"label_names": ["no", "yes"]})
+    logits = TfidfReader(tmp_path).logits([("Good", "x"), ("x", "good"), ("x", "good film"), ("good film", "")])
+
+    both = (-3.0 * 1 + 0.5 * 2) / np.sqrt(1 + 4)  # of the word and of the run, scaled to length 1
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], [2.25, -2.75, both + 0.25, 2.25])

@@ -124,7 +124,7 @@ def merged(classifier: Exportable) -> PreTrainedModel:
 def inputs_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """What the tokenizer tells of a text that the model takes; segments only where it has more than one."""
     taken = set(signature(model.forward).parameters)
-    if getattr(model.config, "type_vocab_size", 0) < 2:
+    if getattr(model.config, "type_vocab_size", 2) < 2:
         taken.discard("token_type_ids")
     return [name for name in tokenizer.model_input_names if name in taken]
 

@@ -127,7 +127,7 @@ def quantize(folder: Path) -> None:
     model = onnx.load(folder / MODEL)
     del model.graph.value_info[:]  # shapes of weights that the quantizer turns round; it infers them anew
     with _unheard():
-        # A scale for each output of a layer, and 7 of the 8 bits: of default scales the default model lost 3 points, and
+        # A scale for each output of a layer, and 7 of 8 bits: with one scale for all the default model lost 3 points;
         # sums of 8 bits overflow on processors without VNNI.
         quantize_dynamic(model, folder / QUANTIZED, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
     for file in folder.glob(f"{MODEL}*"):
