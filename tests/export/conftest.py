@@ -74,6 +74,7 @@ def finish_experiment(method: str, **changes) -> None:
         "partition": "grouped",
         "validation": "held out of the training rows",
         "test": "the file dev.tsv",
+        "positive": None,
     }
     write_json(paths.DATA_CARD, card)
     write_json(

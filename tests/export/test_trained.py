@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.export.trained import CALIBRATION, find_trained
+from stages.export.trained import CALIBRATION, CLASS_SCORES, find_trained
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, write_json
@@ -34,7 +34,6 @@ def test_the_workspaces_model_comes_with_what_its_stages_recorded():
         assert len(trained.validation) == 41
         assert trained.facts.scores == read_json(paths.SCORES)
         assert trained.facts.params["train.lora.rank"] == 8
-        assert (trained.facts.classes, trained.calibration) == ({}, {})
 
 
 @pytest.mark.usefixtures("copied")
@@ -64,6 +63,16 @@ def test_calibration_that_lies_with_the_model_is_read():
 
     with find_trained(None, paths.MODEL) as trained:
         assert trained.calibration == {"temperature": 1.5}
+
+
+@pytest.mark.usefixtures("copied")
+def test_scores_of_each_class_are_read_where_the_experiment_has_them():
+    CLASS_SCORES.unlink(missing_ok=True)
+    with find_trained(None, None) as trained:
+        assert trained.facts.classes == {}
+    write_json(CLASS_SCORES, {"test": {"good": {"support": 1}}})
+    with find_trained(None, None) as trained:
+        assert trained.facts.classes == {"test": {"good": {"support": 1}}}
 
 
 @pytest.mark.usefixtures("copied")
