@@ -130,7 +130,8 @@ def _require_own_metrics() -> None:
     of_stages = [entry for stage in lock.values() for entry in (*stage.get("deps", []), *stage.get("outs", []))]
     known = {entry["path"]: entry["md5"] for entry in of_stages if "md5" in entry}
     found = {paths.MODEL.as_posix(): _folder_md5(paths.MODEL)}
-    found |= {file.as_posix(): _md5(file.read_bytes()) for file in RECORDED if file.is_file()}
+    told = (*RECORDED, *(file for file in (CLASS_SCORES,) if file.as_posix() in known))
+    found |= {file.as_posix(): _md5(file.read_bytes()) for file in told if file.is_file()}
     if other := sorted(path for path, digest in found.items() if known.get(path) != digest):
         raise StudyError(
             f"{', '.join(other)}: not what dvc.lock records, so the metrics may be of another model; run `dvc repro`, "
