@@ -11,6 +11,7 @@ A `.py` directly in this folder is a stage of `dvc.yaml`, and every stage is one
 
 The folders are rooms with one job each; imports run downwards only:
 
+    export     a trained model as other programs load it, checked, with a model card   (huggingface_hub; dvc)
     study      many experiments -> one answer; asks DVC for cells and trains nothing itself   (dvc)
     predict    a trained model on texts of any number -> classes, probabilities, flags   (dvc for experiments by name)
     reporting  draws what it is given and computes nothing   (matplotlib, vl-convert)
@@ -19,7 +20,7 @@ The folders are rooms with one job each; imports run downwards only:
     corpus     sources, cleaning, overlap, partition, subsets (numpy, pandas; datasets for the Hub)
     statistics many predictions -> intervals, tests, curves  (numpy, scipy; no stage of an experiment needs it)
     scoring    predictions -> numbers and intervals          (numpy, scipy)
-    hub        pinned snapshots of the Hugging Face Hub      (huggingface_hub)
+    hub        the Hugging Face Hub: pinned snapshots, uploads   (huggingface_hub)
     foundation params, paths, files, errors, versions        (numpy, pandas, ruamel.yaml)
 """
 

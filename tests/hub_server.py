@@ -1,9 +1,10 @@
 """As much of the Hugging Face Hub as its client libraries ask for, on 127.0.0.1.
 
-Repositories are dicts of bytes, by commit. The server can be told to cut a file short, to refuse everything
-with one status, or to go away, and it keeps a list of what was asked.
+Repositories are dicts of bytes, by commit; a model can be pushed, and its card is read first. The server can be told to
+cut a file short, to refuse everything with one status, or to go away, and it keeps a list of what was asked.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -17,9 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 import datasets
 import pytest
-from huggingface_hub import close_session, constants
+from huggingface_hub import ModelCard, close_session, constants
+from yaml import YAMLError
 
 API = re.compile(r"/api/(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/]+)(/(?P<verb>revision|tree)/(?P<revision>[^/]+))?")
+WRITE = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/(?P<verb>preupload|commit)/(?P<revision>[^/]+)")
 RESOLVE = re.compile(r"/(?P<kind>datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 
 Files = dict[str, bytes]
@@ -46,6 +49,8 @@ class HubServer:
         self.shrunk: dict[str, int] = {}  # bytes of a file that exist after all, although more were announced
         self.status: int | None = None  # answer to everything, with a page no Hub would send
         self.requests: list[str] = []
+        self.tokens: list[str] = []  # that pushes came with
+        self.created: list[dict[str, str]] = []  # what was asked for each new repository
         server = self
 
         class Handler(_Handler):
@@ -90,6 +95,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"POST {path}")
+        self.hub.tokens.append(self.headers.get("Authorization", ""))
+        if self.hub.status is not None:
+            self._send(self.hub.status, b"<html>hello</html>")
+        elif path == "/api/repos/create":
+            self._create(json.loads(body))
+        elif path == "/api/validate-yaml":
+            self._validate(json.loads(body)["content"])
+        elif match := WRITE.fullmatch(path):
+            self._write(match["repo"], match["verb"], match["revision"], body)
+        else:
+            self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -142,13 +163,44 @@ class _Handler(BaseHTTPRequestHandler):
         size = self.hub.shrunk.get(name) if self.command == "GET" else None
         self._send(200, files[name][:size], headers, cut=self.hub.cut.get(name))
 
+    def _create(self, asked: dict[str, str]) -> None:
+        repo = f"{asked['organization']}/{asked['name']}"
+        there = ("models", repo) in self.hub.repositories
+        if not there:
+            self.hub.created.append(asked)
+        self.hub.repositories.setdefault(("models", repo), Repository({}))
+        self._json({"url": f"{self.hub.url}/{repo}"}, 409 if there else 200)
+
+    def _validate(self, card: str) -> None:
+        try:
+            ModelCard(card)  # reads the metadata and the results in them
+        except (ValueError, YAMLError) as error:
+            self._json({"errors": [{"message": str(error)}], "warnings": []}, 400)
+        else:
+            self._json({"errors": [], "warnings": []})
+
+    def _write(self, repo: str, verb: str, revision: str, body: bytes) -> None:
+        if verb == "preupload":
+            names = [file["path"] for file in json.loads(body)["files"]]
+            self._json({"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]})
+            return
+        lines = [json.loads(line) for line in body.splitlines()]
+        told = [line["value"] for line in lines if line["key"] == "file"]
+        files = {file["path"]: base64.b64decode(file["content"]) for file in told}
+        commit = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+        self.hub.publish("models", repo, commit, files, branch=revision)
+        self._json({"commitUrl": f"{self.hub.url}/{repo}/commit/{commit}", "commitOid": commit})
+
+    def _json(self, content: object, status: int = 200) -> None:
+        self._send(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body[:cut])
 
 

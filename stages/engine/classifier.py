@@ -123,7 +123,7 @@ class EncoderClassifier:
         """
         with full_disk_as_os_error():
             if isinstance(self.model, PeftModel):
-                _save_adapter(self.model, folder)
+                save_adapter(self.model, folder)
             else:
                 self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
@@ -201,7 +201,7 @@ def load_adapted_classifier(folder: Path, device: torch.device) -> EncoderClassi
     """
     record = read_record(folder)
     encoder, _ = load_encoder(reload_base(record, folder), tuple(record.label_names))
-    with _known_warnings():
+    with known_warnings():
         return _loaded(PeftModel.from_pretrained(encoder, str(folder)), folder, record, device)
 
 
@@ -225,7 +225,7 @@ def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str
     widen(adapter, targets)
     adapter.modules_to_save = sorted(encoder.fresh - PEFT_HEADS) or None
     try:
-        with _known_warnings():
+        with known_warnings():
             model = get_peft_model(encoder.model, adapter)
     except ValueError as error:
         raise StudyError(f"{key}: {error}") from error
@@ -234,7 +234,8 @@ def _adapt(setup: Setup, encoder: FreshEncoder, adapter: LoraConfig, method: str
     return model, keep_blocks(encoder.model, targets)
 
 
-def _save_adapter(model: PeftModel, folder: Path) -> None:
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write what PEFT loads on the base model, in the same order each time."""
     # No embedding is trained, so PEFT need not look the base model up on the Hub.
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink()  # PEFT's model card is a form that nobody has filled in
@@ -243,7 +244,7 @@ def _save_adapter(model: PeftModel, folder: Path) -> None:
 
 
 @contextmanager
-def _known_warnings() -> Iterator[None]:
+def known_warnings() -> Iterator[None]:
     """Leave out what PEFT 0.21 does in an old way of Transformers 5: no user can mend it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)

@@ -1,0 +1,1 @@
+"""Trained classifiers as other libraries take them, and what these then compute."""
