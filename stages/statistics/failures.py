@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 FAR_BELOW = 0.05  # accuracy, fraction: runs of one cell that are healthy differ by less
-SPREADS = 5  # ... and by less than so many robust standard deviations
+SPREADS = 3  # ... and by less than so many robust standard deviations
 TO_DEVIATION = 1.4826  # median absolute deviation to standard deviation, were it normal
 KNOWING_NOTHING = 0.9  # times ln C: a validation loss above it is next to that of knowing nothing, ln C
 ENOUGH_STEPS = (
@@ -58,23 +58,23 @@ def left_out(runs: Runs) -> str:
 def failed(runs: Runs) -> list[str]:
     """Why each run of the cell failed; empty where it did not.
 
-    A run failed whose validation accuracy lies below the median of the cell by more than five points and by more than
-    five robust standard deviations (1.4826 times the median absolute deviation), or whose loss is above 0.9 ln C where
-    the cell's median is not. Two runs have no median to be held against, and the test rows are not asked.
+    Runs are held against the upper quartile of the cell, which is a sound run as long as two of five are. A run failed
+    whose validation accuracy lies below it by more than five points and by more than three robust standard deviations
+    (1.4826 times the median distance from it) of the runs within five points; or whose loss is above 0.9 ln C where the
+    lower quartile of the losses is not. Two runs do not tell which of them is usual; the test rows are not asked.
     """
     if len(runs.accuracies) < 3:
         return [""] * len(runs.accuracies)
-    median = float(np.median(runs.accuracies))
-    deviation = TO_DEVIATION * float(np.median(np.abs(runs.accuracies - median)))
-    lowest = median - max(FAR_BELOW, SPREADS * deviation)
-    taught = float(np.median(runs.losses)) <= runs.limit
+    usual = float(np.quantile(runs.accuracies, 0.75, method="higher"))
+    distances = np.abs(runs.accuracies - usual)
+    deviation = TO_DEVIATION * float(np.median(distances[distances <= FAR_BELOW]))
+    lowest = usual - max(FAR_BELOW, SPREADS * deviation)
+    taught = runs.steps.any() and float(np.quantile(runs.losses, 0.25, method="lower")) <= runs.limit
     told = []
     for accuracy, loss in zip(runs.accuracies, runs.losses, strict=True):
         if accuracy < lowest:
-            told.append(
-                f"validation accuracy {100 * accuracy:.1f} %, where the median of the seeds is {100 * median:.1f} %"
-            )
-        elif taught and runs.steps.any() and loss > runs.limit:
+            told.append(f"validation accuracy {100 * accuracy:.1f} %, where the better seeds have {100 * usual:.1f} %")
+        elif taught and loss > runs.limit:
             told.append(f"validation loss {loss:.2f}, where knowing nothing is {log(runs.num_classes):.2f}")
         else:
             told.append("")

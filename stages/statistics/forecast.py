@@ -18,7 +18,7 @@ Forecaster = Callable[["Measured", Floats, np.random.Generator], Floats]
 
 NUM_DRAWS = 500  # of each forecaster
 FEWEST_FAMILY_SIZES = 4  # below it no size can be left out
-WANDERING = 0.06  # logits: SD by which a true curve leaves its smooth shape over one doubling of the labels
+WANDERING = 0.04  # logits: SD by which a true curve leaves its smooth shape over one doubling of the labels
 EXPONENTS = np.geomspace(0.05, 2.0, 40)  # b of the power law
 COMMON_EXPONENT, EXPONENT_SPREAD = 0.4, 0.7  # median of b, and SD of its logarithm, before a curve is seen
 REDUCIBLE = np.linspace(0.01, 0.99, 40)  # share of the error at the largest size that labels could still take away
@@ -177,7 +177,7 @@ def _likely(scores: Floats) -> Floats:
 def _chosen(weights: Floats, generator: np.random.Generator) -> NDArray[np.int64]:
     """(D,) positions, each as often as its weight says to within one, in random order."""
     even = (np.arange(NUM_DRAWS) + 0.5) / NUM_DRAWS
-    found = np.searchsorted(np.cumsum(weights), even).clip(max=len(weights) - 1)
+    found = np.searchsorted(np.cumsum(weights / weights.sum()), even).clip(max=len(weights) - 1)
     return np.asarray(generator.permutation(found))
 
 

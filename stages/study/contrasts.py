@@ -181,6 +181,7 @@ def _family(name: Family, pairs: Sequence[tuple[Group, Group]], confidence_level
             p_value=p_value,
             p_holm=float(p_holm),
             significant=bool(p_holm < 1 - confidence_level),
+            left_out=bool(first.left_out or second.left_out),
         )
         for (first, second, interval, p_value), p_holm in zip(measured, corrected, strict=True)
     ]

@@ -16,7 +16,7 @@ from stages.reporting.numbers import (
     unbroken,
 )
 from stages.reporting.study.findings import Comparison, Difference, Findings, LabelsToTarget, Side, Trend
-from stages.reporting.study.forecasts import more_labels
+from stages.reporting.study.forecasts import LEFT_OUT, more_labels
 from stages.statistics.failures import most_that_fail
 from stages.statistics.non_inferiority import ALPHA, NonInferiority
 from stages.statistics.variance import POWER
@@ -194,6 +194,8 @@ def differences(findings: Findings) -> Section:
     if not findings.differences:
         return Section(heading, (Prose("No two sets of finished cells can be compared yet."),))
     told = "Both sides of a difference saw the same test rows. The p of each stands at the end of the page."
+    if any(each.left_out for each in findings.differences):
+        told += " Hollow squares: one side was not trained enough to count."
     blocks: list[Block] = [Picture("differences", _description(findings)), Prose(told, "note")]
     if findings.trends:
         asked = "Does accuracy rise with size? Page's test over the sizes that have all the seeds, one-sided:"
@@ -226,12 +228,15 @@ def every_difference(findings: Findings) -> Section:
             rows = tuple(_difference(each) for each in own)
             blocks.append(Prose(f"{name}:", "lead"))
             blocks.append(Table((*head, "gained", "lost", "p", "Holm", "seeds"), rows))
-    return Section("Every difference", (*blocks, Prose(DIFFERENCES_NOTE, "note")) if blocks else ())
+    left_out = f" {LEFT_OUT} One side was not trained enough to count."
+    note = DIFFERENCES_NOTE + (left_out if any(each.left_out for each in findings.differences) else "")
+    return Section("Every difference", (*blocks, Prose(note, "note")) if blocks else ())
 
 
 def _difference(difference: Difference) -> tuple[str, ...]:
     return (
-        f"{unbroken(_side(difference.first))} less {unbroken(_side(difference.second))}",
+        f"{unbroken(_side(difference.first))} less {unbroken(_side(difference.second))}"
+        + (f" {LEFT_OUT}" if difference.left_out else ""),
         signed_interval(difference.difference),
         decimal(difference.gained, 1),
         decimal(difference.lost, 1),

@@ -21,11 +21,10 @@ from stages.reporting.numbers import (
     with_interval,
 )
 from stages.reporting.study.findings import Curve, Findings, Leak, Point
-from stages.reporting.study.forecasts import backtests
+from stages.reporting.study.forecasts import LEFT_OUT, backtests
 from stages.reporting.words import mistake_in_words
 from stages.statistics.curves import CurveFit
 
-LEFT_OUT = "\N{DAGGER}"  # beside what does not count
 ARROW = "\N{RIGHTWARDS ARROW}"
 COST_HEAD = ("method, rows", "test", "validation", "seconds", "trained parameters", "steps", "seeds")
 NO_SENTENCE = "(the text is not at hand)"

@@ -65,6 +65,7 @@ class Difference:
     p_value: float  # two-sided: exact McNemar for one seed, bootstrap for more
     p_holm: float  # corrected for the family
     significant: bool  # whether the corrected p is below 1 less the study's confidence level
+    left_out: bool  # whether a side was not trained enough to count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from stages.reporting.numbers import NONE, count, level, percent, points, signed
 from stages.reporting.study.findings import Curve, Findings
 from stages.statistics.curves import HORIZON, Backtest, CurveFit
 
+LEFT_OUT = "\N{DAGGER}"  # beside what was not trained enough to count
 MORE_NOTE = (
     "From the largest size of each method, as far as its curve reaches. Chance: share of the curves that may be the "
     "true one that have reached the nearest target. Training: one run on all of them, at the speed of the largest "

@@ -164,6 +164,7 @@ def difference(family: str, first: Side, second: Side, value: float, reach: floa
         p_value=0.0004 if significant else 0.21,
         p_holm=0.0032 if significant else 0.63,
         significant=significant,
+        left_out=False,
     )
 
 

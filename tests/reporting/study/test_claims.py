@@ -70,6 +70,14 @@ def test_the_uncertainty_has_its_shares_and_what_more_of_each_would_leave():
     assert "56,000 0.91 40 % 41 % 18 % 0.84 0.76" in said(study())
 
 
+def test_a_difference_with_a_side_that_does_not_count_bears_a_dagger():
+    short = replace(difference("sizes", side("lora", 500), side("lora", 250), 0.1), left_out=True)
+    text = said(replace(study(), differences=(short,)))
+    assert "lora, 500 less lora, 250 † +10.0 [" in text
+    assert "† One side was not trained enough to count." in text
+    assert "Hollow squares" in text
+
+
 def test_more_labels_have_a_row_for_each_number():
     text = said(study())
     assert "lora 56,000 14,000 +0.4 [" in text
