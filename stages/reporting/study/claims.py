@@ -89,7 +89,8 @@ def _failed(findings: Findings) -> tuple[Block, ...]:
     )
     most = most_that_fail(0, findings.most_seeds, 1 - ALPHA)
     few = (
-        f"{seeds(findings.most_seeds)} of which none failed do not exclude that up to {percent(most, 0)} of runs would."
+        f"{seeds(findings.most_seeds)} of which none failed do not exclude that up to {percent(most, 0)} would: "
+        "no verdict here is about runs that fail."
     )
     if not told:
         return (Prose(f"No run failed by its validation scores. But {few}", "note"),)

@@ -62,7 +62,7 @@ def test_what_does_not_count_is_named_with_its_reason_beside_the_verdicts():
     text = said(with_left_out())
     assert "lora, 250: validation loss 0.69, where knowing nothing is 0.69" in text
     assert "lora, 2,000, seed 44: validation accuracy 70.1 %" in text
-    assert "And 3 seeds of which none failed do not exclude that up to 63 % of runs would." in text
+    assert "And 3 seeds of which none failed do not exclude that up to 63 % would: no verdict" in text
 
 
 def test_the_uncertainty_has_its_shares_and_what_more_of_each_would_leave():
