@@ -9,14 +9,13 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import read_split
 from stages.methods import METHODS
-from stages.reporting.study.findings import Curve, Findings, LabelsToTarget, Point
+from stages.reporting.study.findings import Curve, Findings, LabelsToTarget, MoreLabels, Point
 from stages.statistics.bootstrap import two_way_bootstrap
 from stages.statistics.calibration import calibrate
-from stages.statistics.curves import HORIZON, CurveFit, fit_curve, labels_to_target
+from stages.statistics.curves import CurveFit, chance_of, fit_curve, gain, labels_to_target
 from stages.study.cells import StudyParams
 from stages.study.collect import Coverage
 from stages.study.contrasts import (
-    RESAMPLING_SEED,
     claim_of,
     comparisons,
     differences,
@@ -29,6 +28,8 @@ from stages.study.provenance import provenance
 from stages.study.slices import mistakes, slices
 from stages.study.store import Result, RowFacts
 
+RESAMPLING_SEED = 1  # of the calibration's intervals and the curves' draws, so that the page repeats
+MORE = (0.25, 1, 3)  # times the labels of the largest size
 CONFIDENCE_LEVEL = 0.95  # of every interval but the verdicts', and 1 less the level at which a gain counts as shown
 
 
@@ -57,6 +58,7 @@ def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> 
         claim=claim,
         comparisons=tuple(comparisons(groups, study.margins, claim)),
         targets=tuple(_targets(curves, study)),
+        more_labels=tuple(_more_labels(curves, study)),
         slices=tuple(part for group in largest for part in slices(group, rows, CONFIDENCE_LEVEL)),
         mistakes=tuple(mistakes(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
         leaks=tuple(leaks(groups)),
@@ -107,9 +109,22 @@ def _curve(name: str, sizes: Mapping[int, Group]) -> Curve:
 
 
 def _fit(sizes: Mapping[int, Group]) -> tuple[CurveFit | None, str]:
-    hits = tuple(group.hits for group in sizes.values())
+    """The curve through the sizes that count, up to the labels that there are, as far as the cells tell."""
+    counted = {size: group for size, group in sizes.items() if not group.left_out}
+    pools = [
+        int(result.numbers["pool_rows"])
+        for group in counted.values()
+        for result in group.results
+        if result.numbers.get("pool_rows")
+    ]
     try:
-        fit = fit_curve(np.array(list(sizes)), hits, confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED)
+        fit = fit_curve(
+            np.array(list(counted), dtype=np.int64),
+            tuple(group.hits for group in counted.values()),
+            confidence_level=CONFIDENCE_LEVEL,
+            seed=RESAMPLING_SEED,
+            most_rows=max(pools, default=None),
+        )
     except StudyError as error:
         return None, str(error)
     return fit, ""
@@ -120,7 +135,7 @@ def _point(group: Group) -> Point:
     return Point(
         samples=group.cell.samples,
         seeds=group.seeds,
-        accuracy=two_way_bootstrap(hits, confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED),
+        accuracy=two_way_bootstrap(hits, confidence_level=CONFIDENCE_LEVEL),
         seed_accuracies=tuple(hits.mean(axis=1).tolist()),
         val_accuracy=float(np.mean(group.numbers("val_accuracy"))),
         calibration=calibrate(
@@ -133,6 +148,8 @@ def _point(group: Group) -> Point:
         train_seconds=float(np.median(group.numbers("train_seconds"))),
         trainable_parameters=int(np.median(group.numbers("trainable_parameters"))),
         steps=float(np.mean(group.numbers("steps"))),
+        left_out=group.left_out,
+        failed=tuple(group.failed.items()),
     )
 
 
@@ -150,10 +167,35 @@ def _targets(curves: tuple[Curve, ...], study: StudyParams) -> list[LabelsToTarg
                     low=low,
                     value=value,
                     high=high,
-                    smallest=curve.points[0].samples,
-                    reach=float(HORIZON * curve.fit.largest),
+                    smallest=round(curve.fit.sizes[0]),
+                    reach=float(curve.fit.reach),
                 )
             )
+    return found
+
+
+def _more_labels(curves: tuple[Curve, ...], study: StudyParams) -> list[MoreLabels]:
+    """A quarter more than the largest size, twice and four times as many, as far as the curve reaches."""
+    found = []
+    for curve in curves:
+        if curve.fit is None:
+            continue
+        last = next(point for point in curve.points if point.samples == curve.fit.largest)
+        ahead = [target for target in sorted(study.targets) if target > last.accuracy.value]
+        for more in (round(times * last.samples) for times in MORE):
+            samples = last.samples + more
+            if samples <= curve.fit.reach:
+                found.append(
+                    MoreLabels(
+                        curve=curve.name,
+                        samples=last.samples,
+                        more=more,
+                        gain=gain(curve.fit, more),
+                        target=ahead[0] if ahead else None,
+                        chance=chance_of(curve.fit, ahead[0], samples) if ahead else 0.0,
+                        seconds=last.train_seconds * samples / last.samples,
+                    )
+                )
     return found
 
 

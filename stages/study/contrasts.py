@@ -22,7 +22,6 @@ from stages.study.cells import Cell
 from stages.study.groups import Group, Groups, paired
 from stages.study.store import Result, RowFacts
 
-RESAMPLING_SEED = 1  # of every bootstrap, so that the page repeats
 CLAIM = ("lora", "full")  # the first is asked to be as good as the second
 
 
@@ -38,20 +37,26 @@ def differences(groups: Groups, confidence_level: float) -> list[Difference]:
 
 
 def comparisons(groups: Groups, margins: Sequence[float], claim: Claim | None) -> list[Comparison]:
-    """Whether LoRA is as good as full fine-tuning, at every size that has both and at every margin."""
-    first, second = (groups.get(name, {}) for name in CLAIM)
+    """Whether LoRA is as good as full fine-tuning, at every size where both count and at every margin."""
+    first, second = (
+        {size: group for size, group in groups.get(name, {}).items() if not group.left_out} for name in CLAIM
+    )
     pairs = {size: pair for size in first if size in second and (pair := paired(first[size], second[size]))}
-    return [
-        Comparison(
-            samples=size,
-            num_seeds=len(one.seeds),
-            discordant=float((one.hits != other.hits).mean()),
-            primary=Claim(samples=size, seeds=one.seeds) == claim and margin == margins[0],
-            result=judge(one.hits, other.hits, margin=margin, seed=RESAMPLING_SEED),
-        )
-        for size, (one, other) in pairs.items()
-        for margin in margins
-    ]
+    found = []
+    for size, (one, other) in pairs.items():
+        failed = sorted((first[size].failed.keys() | second[size].failed.keys()) & set(one.seeds))
+        found += [
+            Comparison(
+                samples=size,
+                num_seeds=len(one.seeds),
+                discordant=float((one.hits != other.hits).mean()),
+                primary=Claim(samples=size, seeds=one.seeds) == claim and margin == margins[0],
+                failed=tuple(failed),
+                result=judge(one.hits, other.hits, margin=margin, failed=np.isin(one.seeds, failed)),
+            )
+            for margin in margins
+        ]
+    return found
 
 
 def claim_of(cells: Iterable[Cell]) -> Claim | None:
@@ -83,7 +88,7 @@ def precision_differences(
     found = []
     for (curve, samples, *precisions), both in sorted(pairs.items()):
         left, right = (Group(results=side, labels=rows.labels) for side in zip(*both, strict=True))
-        interval, _ = two_way_difference(left.hits, right.hits, confidence_level=confidence_level, seed=RESAMPLING_SEED)
+        interval, _ = two_way_difference(left.hits, right.hits, confidence_level=confidence_level)
         found.append(
             PrecisionDifference(
                 curve=curve,
@@ -126,6 +131,8 @@ def leaks(groups: Groups) -> list[Leak]:
                 val_random=float(np.mean(carved.numbers("val_accuracy"))),
                 test_grouped=float(grouped.hits.mean()),
                 test_random=float(carved.hits.mean()),
+                kept_grouped=float(np.mean(grouped.numbers("best_epoch"))),
+                kept_random=float(np.mean(carved.numbers("best_epoch"))),
             )
         )
     return found
@@ -159,9 +166,7 @@ def _contrasts(groups: Groups, contrast: str = "") -> Iterator[tuple[Group, Grou
 def _family(name: Family, pairs: Sequence[tuple[Group, Group]], confidence_level: float) -> list[Difference]:
     measured = []
     for first, second in pairs:
-        interval, p_value = two_way_difference(
-            first.hits, second.hits, confidence_level=confidence_level, seed=RESAMPLING_SEED
-        )
+        interval, p_value = two_way_difference(first.hits, second.hits, confidence_level=confidence_level)
         measured.append((first, second, interval, p_value))
     corrected = holm(np.array([p_value for *_, p_value in measured]))
     return [
@@ -176,6 +181,7 @@ def _family(name: Family, pairs: Sequence[tuple[Group, Group]], confidence_level
             p_value=p_value,
             p_holm=float(p_holm),
             significant=bool(p_holm < 1 - confidence_level),
+            left_out=bool(first.left_out or second.left_out),
         )
         for (first, second, interval, p_value), p_holm in zip(measured, corrected, strict=True)
     ]

@@ -64,6 +64,7 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
         **metrics[paths.COST_METRICS],
         **metrics[paths.PROVENANCE_METRICS],
         "weights_sha256": identity.computation.weights,  # empty where a param pins them, as in the cell's identity
+        "pool_rows": metrics[paths.POOL_METRICS]["pool_balanced_max"],  # the largest subset that there could be
         "subset_val_any": metrics[paths.SUBSET_METRICS]["subset_val_any"],
         "steps": measured.steps,
         "temperature": measured.temperature,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.statistics.failures import Runs, failed, left_out
 from stages.study.cells import Cell
 from stages.study.store import Result, RowFacts
 
 CONTRASTS = ("", "fixed_steps", "random")
+VALIDATION_NUMBERS = ("val_accuracy", "val_loss", "best_epoch", "epochs_run", "steps")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,28 @@ class Group:
         """(S, N) whether the predicted class is the true one."""
         hits: NDArray[np.bool_] = self.predicted == self.labels
         return hits
+
+    @property
+    def left_out(self) -> str:
+        """Why it does not count in fits and verdicts; empty where it does."""
+        return left_out(self._runs)
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """The seeds whose run failed, and why; none where the whole cell does not count."""
+        reasons = [] if self.left_out else failed(self._runs)
+        return {seed: reason for seed, reason in zip(self.seeds, reasons, strict=False) if reason}
+
+    @property
+    def _runs(self) -> Runs:
+        numbers = {name: np.array(self.numbers(name)) for name in VALIDATION_NUMBERS}
+        return Runs(
+            accuracies=numbers["val_accuracy"],
+            losses=numbers["val_loss"],
+            ended_at_best=numbers["best_epoch"] == numbers["epochs_run"],
+            steps=numbers["steps"],
+            num_classes=self.results[0].logits.shape[1],
+        )
 
     def numbers(self, name: str) -> list[float]:
         """One number of each seed."""

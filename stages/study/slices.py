@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from stages.reporting.study.findings import Slice
 from stages.scoring.mistakes import Mistake, surest_mistakes
 from stages.statistics.bootstrap import two_way_bootstrap
-from stages.study.contrasts import RESAMPLING_SEED
 from stages.study.groups import Group
 from stages.study.store import RowFacts
 
@@ -21,7 +20,7 @@ def slices(group: Group, rows: RowFacts, confidence_level: float) -> list[Slice]
     found = []
     for name, inside in _masks(rows).items():
         if inside.any():
-            accuracy = two_way_bootstrap(group.hits[:, inside], confidence_level=confidence_level, seed=RESAMPLING_SEED)
+            accuracy = two_way_bootstrap(group.hits[:, inside], confidence_level=confidence_level)
             found.append(
                 Slice(
                     curve=group.cell.curve,

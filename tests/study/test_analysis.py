@@ -1,11 +1,14 @@
 """The whole way from finished cells to what the page says; slow parts once for all tests."""
 
+from dataclasses import replace
+
 import pytest
 
 from stages.foundation.errors import StudyError
 from stages.reporting.study.answer import answer, caveats
 from stages.study.analysis import CONFIDENCE_LEVEL, analyse, curve_table
-from tests.study.made_results import a_cell, made_coverage, rising, with_study
+from stages.study.store import Results
+from tests.study.made_results import a_cell, made_coverage, made_result, made_rows, rising, with_study
 
 SIZES = [250, 500, 1000, 2000, 4000, 8000]
 
@@ -42,12 +45,12 @@ def test_a_point_is_the_mean_of_its_seeds_within_its_interval(found):
             assert point.accuracy.low < mean < point.accuracy.high
 
 
-def test_a_curve_is_fitted_from_six_sizes_on_and_says_why_not_below(found):
+def test_a_curve_is_fitted_from_three_sizes_on_and_says_why_not_below(found):
     by_name = {curve.name: curve for curve in found.curves}
 
     assert by_name["lora"].fit is not None
     assert by_name["full"].fit is None
-    assert "six" in by_name["full"].refusal or "6" in by_name["full"].refusal
+    assert "at least 3" in by_name["full"].refusal
     assert {target.curve for target in found.targets} == {"lora", "tfidf"}
 
 
@@ -57,10 +60,11 @@ def test_the_answer_tells_the_rise_the_claim_and_the_price(found):
     assert text.startswith("lora goes from ")
     assert "after 250 labels (3 seeds) to " in text
     assert "LoRA less full fine-tuning at 8,000 labels, 3 seeds: " in text
-    assert "How far to trust that: fitted up to 2,000 labels, the curve foretold " in text
+    assert "How far to trust that: from small sizes alone, " in text
+    assert "8,000 more labels with lora, beyond 8,000: " in text
     assert "With a margin of 1 point " in text
     assert "Labels to reach 80 % with lora: " in text
-    assert "Labels to reach 99 % with lora: not reached within the 95 % band; by the curve not up to 32,000." in text
+    assert "Labels to reach 99 % with lora: " in text
     assert "(lora, 1,750 steps) less lora with fixed epochs, 2 seeds: +" in text
     assert "Carved at random, 90 % of the validation rows overlap with 8,000 training rows" in text
 
@@ -144,6 +148,55 @@ def test_one_seed_and_one_size_read_well():
 def test_without_a_finished_cell_there_is_nothing_to_report():
     with pytest.raises(StudyError, match="no cell of this grid is finished"):
         analyse(made_coverage({a_cell(): None}), with_study(), with_sentences=False)
+
+
+def test_cells_that_were_not_trained_enough_are_in_no_fit_and_no_verdict():
+    rows = made_rows()
+    cells = rising("lora", SIZES, start=0.62, step=0.04) | rising("full", [250, 1000], start=0.7, step=0.1)
+    results = {
+        cell: made_result(cell, rows, accuracy, **({"val_loss": 0.69} if cell.samples == 250 else {}))
+        for cell, accuracy in cells.items()
+    }
+    coverage = replace(
+        made_coverage(cells, rows), results=Results(rows=rows, by_key={each.key: each for each in results.values()})
+    )
+
+    found = analyse(coverage, with_study(methods=["lora", "full"]), with_sentences=False)
+
+    assert [(curve.name, point.samples) for curve, point in found.left_out] == [("lora", 250), ("full", 250)]
+    assert {one.samples for one in found.comparisons} == {1000}
+    assert found.curves[0].fit.sizes[0] == pytest.approx(500)
+    assert "left out of fits and verdicts: lora at 250 labels; full at 250 labels." in told(found)
+
+
+def test_a_failed_run_is_named_and_the_verdict_told_without_it():
+    rows = made_rows()
+    cells = {a_cell(method, seed=seed): 0.8 for method in ("lora", "full") for seed in (1, 2, 3, 4)}
+    made = [
+        made_result(cell, rows, 0.7 if broken else 0.8, **({"val_accuracy": 0.7} if broken else {}))
+        for cell in cells
+        for broken in [cell.method == "full" and cell.seed == 4]
+    ]
+    coverage = replace(made_coverage(cells, rows), results=Results(rows=rows, by_key={each.key: each for each in made}))
+
+    found = analyse(coverage, with_study(methods=["lora", "full"]), with_sentences=False)
+
+    assert {one.failed for one in found.comparisons} == {(4,)}
+    assert all(one.result.without_failed is not None for one in found.comparisons)
+    assert "Failed runs: 1 run (full at 1,000, seed 4)." in told(found)
+    assert "Without the 1 seed of which a run failed: " in told(found)
+
+
+def test_nothing_is_told_of_more_labels_than_there_are():
+    rows = made_rows()
+    cells = rising("lora", SIZES, start=0.62, step=0.04)
+    made = [made_result(cell, rows, accuracy, pool_rows=10_000) for cell, accuracy in cells.items()]
+    coverage = replace(made_coverage(cells, rows), results=Results(rows=rows, by_key={each.key: each for each in made}))
+
+    found = analyse(coverage, with_study(methods=["lora"]), with_sentences=False)
+
+    assert [each.more for each in found.more_labels] == [2_000]
+    assert {target.reach for target in found.targets} == {10_000}
 
 
 def test_one_confidence_level_holds_for_all_that_is_told(found):

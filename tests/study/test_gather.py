@@ -35,7 +35,7 @@ def made(tmp_path, monkeypatch):
         identity=Identity(data="d", params=PARAMS, computation=COMPUTATION, versions={}),
         lock={"stages": {"train": {"params": {"params.yaml": PARAMS}}}},
         metrics={
-            paths.POOL_METRICS: {"corpus_version": 1},
+            paths.POOL_METRICS: {"corpus_version": 1, "pool_balanced_max": 57368},
             paths.SUBSET_METRICS: {"subset_val_any": 7},
             paths.SCORES: {"train_rows": 1000, "epochs_run": 3},
             paths.COST_METRICS: {},
@@ -52,8 +52,8 @@ def test_a_cell_is_recorded_with_what_its_stages_said_and_what_is_measured_of_it
     assert rows.negates.tolist() == [False, True]
     assert result.logits.tolist() == [[0, 2], [0, -1.5]]
     assert result.key == made.identity.key
-    told = {name: result.numbers[name] for name in ("data", "synthetic", "subset_val_any", "steps", "train_rows")}
-    assert told == {"data": "d", "synthetic": True, "subset_val_any": 7, "steps": 96, "train_rows": 1000}
+    told = {name: result.numbers[name] for name in ("data", "synthetic", "pool_rows", "steps", "train_rows")}
+    assert told == {"data": "d", "synthetic": True, "pool_rows": 57368, "steps": 96, "train_rows": 1000}
 
 
 @pytest.mark.parametrize("weights", ["", "a1"])

@@ -15,8 +15,9 @@ from stages.reporting.numbers import (
     seeds,
     with_interval,
 )
-from stages.reporting.study.claims import labels_needed
-from stages.reporting.study.findings import Comparison, Curve, Difference, Family, Findings
+from stages.reporting.study.claims import labels_needed, settling
+from stages.reporting.study.findings import Comparison, Curve, Difference, Family, Findings, Leak, MoreLabels
+from stages.reporting.study.forecasts import foretold, lasting
 
 VERDICTS = {
     "non-inferior": "LoRA is as good as full fine-tuning within that margin",
@@ -33,7 +34,9 @@ def answer(findings: Findings) -> Iterator[str]:
     if findings.own_curves:
         yield _rise(findings.own_curves[0], findings.num_test_rows)
         yield from _last_step(findings)
+    yield from _left_out(findings)
     yield from _claim(findings)
+    yield from _more_labels(findings)
     yield from _price(findings)
     yield from _rivals(findings)
     yield from _steps(findings)
@@ -72,7 +75,8 @@ def caveats(findings: Findings) -> Iterator[str]:
 
 
 def _rise(curve: Curve, num_test_rows: int) -> str:
-    first, last = curve.points[0], curve.points[-1]
+    counted = [point for point in curve.points if not point.left_out] or curve.points
+    first, last = counted[0], counted[-1]
     rows = f"{count(num_test_rows)} test rows"
     if first is last:
         return (
@@ -95,7 +99,27 @@ def _last_step(findings: Findings) -> Iterator[str]:
             f"The last step, from {count(last.second.samples)} to {count(last.first.samples)} labels, "
             f"{seeds(last.num_seeds)}: {points_in_words(last.difference)}; "
             f"corrected for {counted(len(steps), 'step')} p is {p_value(last.p_holm)}, "
-            + ("a gain." if shown else "no gain is shown.")
+            + ("a gain." if shown else "which leaves open whether there is a gain.")
+        )
+
+
+def _left_out(findings: Findings) -> Iterator[str]:
+    """Cells that say nothing of their method, since it was not trained enough; and runs that failed."""
+    sizes: dict[str, list[str]] = {}
+    for curve, point in findings.left_out:
+        sizes.setdefault(curve.name, []).append(count(point.samples))
+    if sizes:
+        told = "; ".join(f"{name} at {listed(there)} labels" for name, there in sizes.items())
+        yield f"Not trained enough to count, and so left out of fits and verdicts: {told}."
+    failed = [
+        f"{curve.name} at {count(point.samples)}, seed {seed}"
+        for curve, point in findings.failed
+        for seed, _ in point.failed
+    ]
+    if failed:
+        yield (
+            f"Failed runs: {counted(len(failed), 'run')} ({'; '.join(failed)}). Accuracies hold them, verdicts are "
+            "told with them and without."
         )
 
 
@@ -103,14 +127,18 @@ def _claim(findings: Findings) -> Iterator[str]:
     """The verdict at the size and on the seeds that the grid fixes; until they are there, the nearest one, named so."""
     comparisons, claim = findings.comparisons, findings.claim
     if not comparisons:
-        yield "Whether LoRA is as good as full fine-tuning cannot be told: no size has cells of both with one seed."
+        yield (
+            "Whether LoRA is as good as full fine-tuning cannot be told: no size has cells of both with one seed"
+            + (" that were trained enough." if findings.left_out else ".")
+        )
         return
     fixed = next((one for one in comparisons if one.primary), None)
     asked = fixed or [one for one in comparisons if one.result.margin == comparisons[0].result.margin][-1]
     if fixed is None and claim is not None:
         yield (
             f"The claim of this grid, LoRA against full fine-tuning at {count(claim.samples)} labels on "
-            f"{seeds(len(claim.seeds))}, cannot be judged yet: cells are missing. What follows was not planned so."
+            f"{seeds(len(claim.seeds))}, cannot be judged yet: cells are missing, or were not trained enough. What "
+            "follows was not planned so."
         )
     result = asked.result
     yield (
@@ -118,6 +146,11 @@ def _claim(findings: Findings) -> Iterator[str]:
         f"{points_in_words(result.difference)}. With a margin of {margin(result.margin)} "
         f"{VERDICTS[result.verdict]} ({result.verdict}){_remedy(asked)}."
     )
+    if result.without_failed is not None:
+        yield (
+            f"Without the {seeds(len(asked.failed))} of which a run failed: {points_in_words(result.without_failed)}"
+            + ("; so the failed runs decide, and it stays open." if result.disagree else ", the same verdict.")
+        )
     yield from _elsewhere(findings, asked)
 
 
@@ -134,14 +167,19 @@ def _elsewhere(findings: Findings, asked: Comparison) -> Iterator[str]:
 
 def _remedy(asked: Comparison) -> str:
     """What would settle an open verdict."""
-    rows, num_seeds = asked.result.num_rows_needed, asked.result.num_seeds_needed
-    if asked.result.verdict != "inconclusive":
-        return ""
-    if num_seeds:
-        return f"; the seeds differ too much: it takes about {num_seeds} of them before more test rows help"
-    if rows:
-        return f"; {count(rows)} test rows would settle it four times in five, if there is truly no difference"
-    return "; more rows like these would not settle it"
+    return "" if asked.result.verdict != "inconclusive" else f"; {settling(asked.result)}"
+
+
+def _more_labels(findings: Findings) -> Iterator[str]:
+    """The decision: what twice the labels of the largest size bring with the first method, or what can be had."""
+    own = [each for each in findings.more_labels if findings.own_curves and each.curve == findings.own_curves[0].name]
+    for each in [one for one in own if one.more <= one.samples][-1:]:
+        yield f"{count(each.more)} more labels with {each.curve}, beyond {count(each.samples)}: {_bought(each)}."
+
+
+def _bought(each: MoreLabels) -> str:
+    reached = f", a chance of {percent(each.chance, 0)} to reach {level(each.target)}" if each.target else ""
+    return f"{points_in_words(each.gain)}{reached}, some {lasting(each.seconds)} of training"
 
 
 def _price(findings: Findings) -> Iterator[str]:
@@ -155,12 +193,8 @@ def _price(findings: Findings) -> Iterator[str]:
                 within, by_the_curve = labels_needed(target, curve.fit.confidence_level)
                 guess = "" if within == by_the_curve else f"; by the curve {by_the_curve}"
                 yield f"Labels to reach {level(target.target)} with {curve.name}: {within}{guess}."
-        if test := curve.fit.backtest:
-            yield (
-                f"How far to trust that: fitted up to {count(test.largest_fitted)} labels, the curve foretold "
-                f"{percent(test.predicted.value)} at {count(test.predicted_size)}, where {percent(test.observed)} was "
-                f"measured; the plain guess that nothing changes said {percent(test.last_value)}."
-            )
+        if told := foretold(findings.own_curves):
+            yield f"How far to trust that: {told}"
 
 
 def _rivals(findings: Findings) -> Iterator[str]:
@@ -187,8 +221,19 @@ def _steps(findings: Findings) -> Iterator[str]:
         yield (
             f"At {count(first.first.samples)} labels, {first.first.method} with up to as many steps at every size "
             f"({first.first.curve}) less {first.second.curve} with fixed epochs, {seeds(first.num_seeds)}: "
-            f"{points_in_words(first.difference)}; {verdict}."
+            f"{points_in_words(first.difference)}; {verdict}{_too_sure(findings, first)}."
         )
+
+
+def _too_sure(findings: Findings, first: Difference) -> str:
+    """Why the longer trained side does not count, where it does not."""
+    reasons = [
+        point.left_out
+        for curve in findings.curves
+        for point in curve.points
+        if (curve.name, point.samples) == (first.first.curve, first.first.samples) and point.left_out
+    ]
+    return f"; those runs do not count, either ({reasons[0]})" if reasons else ""
 
 
 def _leak(findings: Findings) -> Iterator[str]:
@@ -200,8 +245,17 @@ def _leak(findings: Findings) -> Iterator[str]:
             f"Carved at random, {percent(last.overlap_random, 0)} of the validation rows overlap with "
             f"{count(last.samples)} training rows, and {method} reads {percent(last.val_random)} on them against "
             f"{percent(last.val_grouped)} on clean ones; on the test rows the two are "
-            f"{points(abs(last.test_random - last.test_grouped))} points apart."
+            f"{points(abs(last.test_random - last.test_grouped))} points apart{_kept(last)}."
         )
+
+
+def _kept(leak: Leak) -> str:
+    """Where validation kept another epoch, the two differ by more than the leak."""
+    if abs(leak.kept_random - leak.kept_grouped) < 1:
+        return ""
+    return (
+        f", but the leaking rows chose epoch {leak.kept_random:.1f} and the clean ones {leak.kept_grouped:.1f} (means)"
+    )
 
 
 def _family(findings: Findings, family: Family) -> list[Difference]:

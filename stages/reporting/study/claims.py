@@ -7,14 +7,19 @@ from stages.reporting.numbers import (
     decimal,
     level,
     p_value,
+    percent,
     points,
     rounded,
+    seeds,
     signed,
     signed_interval,
     unbroken,
 )
 from stages.reporting.study.findings import Comparison, Difference, Findings, LabelsToTarget, Side, Trend
-from stages.statistics.curves import HORIZON
+from stages.reporting.study.forecasts import LEFT_OUT, more_labels
+from stages.statistics.failures import most_that_fail
+from stages.statistics.non_inferiority import ALPHA, NonInferiority
+from stages.statistics.variance import POWER
 
 FAMILIES = {
     "methods": "Methods at one size",
@@ -24,16 +29,16 @@ FAMILIES = {
 VERDICTS_NOTE = (
     "Non-inferior: the whole interval lies above minus the margin. Inferior: the whole interval lies below it. "
     "Inconclusive: neither, so these data do not tell; that a difference is not significant does not make two methods "
-    "equal. Rows needed: as many test rows would settle it with 80 % power, were there truly no difference and did the "
-    "seeds agree. Seeds needed: with fewer, the spread of the seeds alone keeps it open. Test rows at hand:"
+    "equal. Rows needed, with these seeds, or seeds needed, on these rows: as many would settle it four times in five "
+    "(80 % power), were there truly no difference; a dash: no number would, or those at hand would have. Each verdict "
+    "is wrong at most once in twenty, about runs that do not fail. Test rows at hand:"
 )
 NO_COMPARISON = (
     "No size has finished cells of both lora and full: whether LoRA is as good as full fine-tuning stays open here."
 )
 LABELS_NOTE = (
-    "From the fitted curve and the two edges of its band. No bound: the edge does not meet the target up to "
-    f"{HORIZON} times the largest size, where the fit ends. How well it foretold a size that it had not seen is told "
-    "with the learning curve."
+    "From the fitted curve and the two edges of its band. No bound: the edge does not meet the target as far as the "
+    "curve reaches. How well it foretold sizes that it had not seen is told with the learning curve."
 )
 DIFFERENCES_NOTE = (
     "Both sides saw the same test rows, so only rows that exactly one of them has right tell them apart: gained rows "
@@ -52,8 +57,83 @@ def verdicts(findings: Findings) -> Section:
     rows = tuple(_verdict(comparison) for comparison in findings.comparisons)
     note = f"Margins and differences are points of test accuracy. {VERDICTS_NOTE} {count(findings.num_test_rows)}."
     if any(comparison.primary for comparison in findings.comparisons):
-        note = f"* The claim that the grid fixes; the other rows are for context. {note}"
-    return Section(heading, (Table(head, rows), Prose(note, "note")))
+        note = (
+            f"* The largest size of this grid that has both, on all its seeds; the other rows are for context. {note}"
+        )
+    blocks = (
+        *_not_judged(findings),
+        Table(head, rows),
+        Prose(note, "note"),
+        *_failed(findings),
+        *_uncertainty(findings),
+    )
+    return Section(heading, blocks)
+
+
+def _not_judged(findings: Findings) -> tuple[Block, ...]:
+    """The cells that are left out, and why."""
+    told = tuple(f"{curve.name}, {count(point.samples)}: {point.left_out}" for curve, point in findings.left_out)
+    lead = "Not trained enough to count, hollow in the figures, left out of every verdict and fit:"
+    return (Prose(lead, "lead"), Bullets(told)) if told else ()
+
+
+def _failed(findings: Findings) -> tuple[Block, ...]:
+    """The runs that failed, and what so few runs can say of that."""
+    own = [point for curve in findings.own_curves for point in curve.points if not point.left_out]
+    if not own or findings.most_seeds < 2:
+        return ()
+    told = tuple(
+        f"{curve.name}, {count(point.samples)}, seed {seed}: {reason}"
+        for curve, point in findings.failed
+        for seed, reason in point.failed
+    )
+    most = most_that_fail(0, findings.most_seeds, 1 - ALPHA)
+    few = (
+        f"{seeds(findings.most_seeds)} of which none failed do not exclude that up to {percent(most, 0)} would: "
+        "no verdict here is about runs that fail."
+    )
+    if not told:
+        return (Prose(f"No run failed by its validation scores. But {few}", "note"),)
+    lead = "Failed runs by their validation scores; a verdict stands only if it is the same with and without them:"
+    return Prose(lead, "lead"), Bullets(told), Prose(f"And {few}", "note")
+
+
+def _uncertainty(findings: Findings) -> tuple[Block, ...]:
+    """Where the uncertainty comes from, and what more of each would take away."""
+    asked = {each.samples: each.result.variance for each in findings.comparisons if each.result.variance is not None}
+    if not asked:
+        return ()
+    head = ("rows", "standard error", "of it seeds", "test rows", "rest", "with 1 more seed", "with twice the rows")
+    rows = tuple(
+        (
+            count(samples),
+            points(told.standard_error, 2),
+            *(percent(share, 0) for share in told.shares),
+            points(told.with_more(seeds=1).standard_error, 2),
+            points(told.with_more(rows=told.num_rows).standard_error, 2),
+        )
+        for samples, told in asked.items()
+    )
+    lead = "What makes these differences uncertain, in points, and what more seeds or test rows would leave of it:"
+    note = (
+        "The variance of a mean over S seeds and N rows is seeds / S + rows / N + rest / (S N): more seeds lower the "
+        "first and the last part, more test rows the last two. What a larger size brings stands in the next section."
+    )
+    return Prose(lead, "lead"), Table(head, rows), Prose(note, "note")
+
+
+def settling(result: NonInferiority) -> str:
+    """What would settle an open verdict, for the middle of a sentence."""
+    needed = [
+        f"{count(number)} {noun}"
+        for number, noun in ((result.num_seeds_needed, "seeds"), (result.num_rows_needed, "test rows"))
+        if number is not None
+    ]
+    if needed:
+        return f"{' or '.join(needed)} would settle it four times in five, were there truly no difference"
+    if result.variance is not None and result.variance.reach(ALPHA, POWER) > result.margin:
+        return "neither more seeds nor more test rows alone would settle it"
+    return "were there truly no difference, these runs would mostly have shown it: the difference itself keeps it open"
 
 
 def _verdict(comparison: Comparison) -> tuple[str, ...]:
@@ -78,7 +158,7 @@ def labels(findings: Findings) -> Section:
             (target.curve, level(target.target), *labels_needed(target, findings.confidence_level))
             for target in findings.targets
         )
-        blocks += [Table(head, rows), Prose(LABELS_NOTE, "note")]
+        blocks += [Table(head, rows), Prose(LABELS_NOTE, "note"), *more_labels(findings)]
     refusals = tuple(f"{curve.name}: {curve.refusal}" for curve in findings.own_curves if curve.fit is None)
     if refusals:
         blocks.append(Prose("No curve was fitted, and so no number of labels is given, for:", "lead"))
@@ -115,6 +195,8 @@ def differences(findings: Findings) -> Section:
     if not findings.differences:
         return Section(heading, (Prose("No two sets of finished cells can be compared yet."),))
     told = "Both sides of a difference saw the same test rows. The p of each stands at the end of the page."
+    if any(each.left_out for each in findings.differences):
+        told += " Hollow squares: one side was not trained enough to count."
     blocks: list[Block] = [Picture("differences", _description(findings)), Prose(told, "note")]
     if findings.trends:
         asked = "Does accuracy rise with size? Page's test over the sizes that have all the seeds, one-sided:"
@@ -147,12 +229,15 @@ def every_difference(findings: Findings) -> Section:
             rows = tuple(_difference(each) for each in own)
             blocks.append(Prose(f"{name}:", "lead"))
             blocks.append(Table((*head, "gained", "lost", "p", "Holm", "seeds"), rows))
-    return Section("Every difference", (*blocks, Prose(DIFFERENCES_NOTE, "note")) if blocks else ())
+    left_out = f" {LEFT_OUT} One side was not trained enough to count."
+    note = DIFFERENCES_NOTE + (left_out if any(each.left_out for each in findings.differences) else "")
+    return Section("Every difference", (*blocks, Prose(note, "note")) if blocks else ())
 
 
 def _difference(difference: Difference) -> tuple[str, ...]:
     return (
-        f"{unbroken(_side(difference.first))} less {unbroken(_side(difference.second))}",
+        f"{unbroken(_side(difference.first))} less {unbroken(_side(difference.second))}"
+        + (f" {LEFT_OUT}" if difference.left_out else ""),
         signed_interval(difference.difference),
         decimal(difference.gained, 1),
         decimal(difference.lost, 1),

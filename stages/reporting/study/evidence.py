@@ -21,6 +21,7 @@ from stages.reporting.numbers import (
     with_interval,
 )
 from stages.reporting.study.findings import Curve, Findings, Leak, Point
+from stages.reporting.study.forecasts import LEFT_OUT, backtests
 from stages.reporting.words import mistake_in_words
 from stages.statistics.curves import CurveFit
 
@@ -80,19 +81,21 @@ def _accuracy(point: Point | None, most_seeds: int) -> str:
     if point is None:
         return NONE
     num_seeds = len(point.seeds)
-    return with_interval(point.accuracy) + ("" if num_seeds == most_seeds else f", {seeds(num_seeds)}")
+    told = with_interval(point.accuracy) + ("" if num_seeds == most_seeds else f", {seeds(num_seeds)}")
+    return f"{told} {LEFT_OUT}" if point.left_out else told
 
 
 def _table_note(findings: Findings) -> str:
     most_seeds, rows = findings.most_seeds, count(findings.num_test_rows)
+    left_out = f" {LEFT_OUT} Not trained enough to count." if findings.left_out else ""
     if most_seeds == 1:
         return (
             f"One seed, {rows} test rows. The intervals are Wilson's: they tell how much another draw of test rows "
-            "could move the result; another seed moves it as well, and is not in them."
+            f"could move the result; another seed moves it as well, and is not in them.{left_out}"
         )
     return (
         f"Means over {seeds(most_seeds)} unless a cell says otherwise, on the same {rows} test rows. The intervals "
-        "resample rows and seeds together; those of one seed are Wilson's and know of the rows only."
+        f"resample rows and seeds together; those of one seed are Wilson's and know of the rows only.{left_out}"
     )
 
 
@@ -101,23 +104,15 @@ def _fits(curves: Sequence[Curve]) -> list[Block]:
     fitted = [(curve.name, curve.fit) for curve in curves if curve.fit is not None]
     if not fitted:
         return []
-    return [
-        Prose(
-            "Does the curve predict? Backtest: fitted on the sizes up to a quarter of the largest, asked for the "
-            "largest, beside the plain guess that accuracy stays at its last value:",
-            "lead",
-        ),
-        Table(
-            ("method", "fitted up to", "asked for", "predicted", "measured", "off by", "last value", "off by"),
-            tuple(_backtest(name, fit) for name, fit in fitted),
-        ),
-        Prose(
-            "What was fitted: a mean of these families, each with its weight and its error in points at sizes "
-            "left out:",
-            "lead",
-        ),
-        _families(fitted),
-    ]
+    families = [(name, fit) for name, fit in fitted if fit.families]
+    blocks: list[Block] = [*backtests(fitted)]
+    if families:
+        told = (
+            "A third of each band is a mean of these families, each with its weight and its error in points at sizes "
+            "left out; a third a power law, a third a damped trend of the logit:"
+        )
+        blocks += [Prose(told, "lead"), _families(families)]
+    return blocks
 
 
 def _families(fitted: Sequence[tuple[str, CurveFit]]) -> Table:
@@ -130,22 +125,6 @@ def _families(fitted: Sequence[tuple[str, CurveFit]]) -> Table:
         }
         rows.append((name, *(told.get(family, NONE) for family in names)))
     return Table(("method", *names), tuple(rows))
-
-
-def _backtest(name: str, fit: CurveFit) -> tuple[str, ...]:
-    test = fit.backtest
-    if test is None:
-        return (name, "too few sizes", *[NONE] * 6)
-    return (
-        name,
-        count(test.largest_fitted),
-        count(test.predicted_size),
-        with_interval(test.predicted),
-        percent(test.observed),
-        signed(test.predicted.value - test.observed),
-        percent(test.last_value),
-        signed(test.last_value - test.observed),
-    )
 
 
 def fixed_steps(findings: Findings) -> Section:

@@ -76,14 +76,17 @@ def draw_curves(findings: Findings) -> Figure | None:
         for position, curve in enumerate(curves):
             if curve.fit is not None:
                 _band(axes, curve.method, curve.fit)
-            _measured(axes, curve, side_by_side(position, len(curves)), joined=curve.fit is None)
+            shift = side_by_side(position, len(curves))
+            _measured(axes, curve, shift, joined=curve.fit is None)
+            _hollow(axes, curve, [shift * point.samples for point in curve.points])
             name_method(axes, curve.method, curve.name)
         size_axis(axes, _sizes(curves), reach=reach)
         percent_axis(axes)
         if reach is not None:
             _mark_last(axes, max(_sizes(curves)))
         axes.set_title("Test accuracy against training rows")
-        remark(axes, _drawn_as(findings.confidence_level, num_seeds=findings.most_seeds, fitted=reach is not None))
+        told = _drawn_as(findings.confidence_level, num_seeds=findings.most_seeds, fitted=reach is not None)
+        remark(axes, f"{told}; hollow: left out" if findings.left_out else told)
         legend_below(figure, axes, columns=4)
     return figure
 
@@ -207,6 +210,15 @@ def _measured(axes: Axes, curve: Curve, shift: float, *, joined: bool, hollow: b
         _seeds(axes, size, point.seed_accuracies, look.color)
 
 
+def _hollow(axes: Axes, curve: Curve, places: Sequence[float]) -> None:
+    """White inside: points that do not count."""
+    look = LOOKS[curve.method]
+    for place, point in zip(places, curve.points, strict=True):
+        if point.left_out:
+            value = point.accuracy.value
+            axes.plot(place, value, look.marker, color=look.color, markerfacecolor="white", markersize=5.5, zorder=2.6)
+
+
 def _seeds(axes: Axes, size: float, accuracies: Sequence[float], color: str) -> None:
     """A dot per seed, just right of their mean: under it they would be hidden. One seed is its own mean."""
     if len(accuracies) < 2:
@@ -281,6 +293,7 @@ def _cost_panel(axes: Axes, curves: Sequence[Curve], cost: Callable[[Point], flo
             linewidth=1.2,
             label=curve.name,
         )
+        _hollow(axes, curve, [cost(point) for point in curve.points])
     axes.margins(x=0.09, y=0.1)
     percent_axis(axes)
 

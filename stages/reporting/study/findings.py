@@ -25,6 +25,8 @@ class Point:
     train_seconds: float  # median over the seeds
     trainable_parameters: int
     steps: float  # optimizer steps taken, mean over the seeds; 0 where nothing is trained by steps
+    left_out: str  # why it does not count in fits and verdicts: it was not trained enough; empty: it counts
+    failed: tuple[tuple[int, str], ...]  # seeds whose run failed, and why; they are in all the other numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,7 @@ class Difference:
     p_value: float  # two-sided: exact McNemar for one seed, bootstrap for more
     p_holm: float  # corrected for the family
     significant: bool  # whether the corrected p is below 1 less the study's confidence level
+    left_out: bool  # whether a side was not trained enough to count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +94,7 @@ class Comparison:
     num_seeds: int
     discordant: float  # share of the test rows on which exactly one of the two is right, mean over the seeds
     primary: bool  # the claim that the grid fixes: its largest size with both, on all its seeds, at the first margin
+    failed: tuple[int, ...]  # seeds of which a run failed
     result: NonInferiority
 
 
@@ -118,6 +122,8 @@ class Leak:
     val_random: float
     test_grouped: float  # test accuracy
     test_random: float
+    kept_grouped: float  # epoch that was kept, mean over the seeds
+    kept_random: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +153,19 @@ class LabelsToTarget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MoreLabels:
+    """What labels beyond the largest size of one curve would bring."""
+
+    curve: str
+    samples: int  # training rows of the largest size
+    more: int  # labels beyond it
+    gain: Interval  # of accuracy, fraction
+    target: float | None  # accuracy, the nearest that the curve has not reached; None: it has reached all
+    chance: float  # of having reached the target with them; 0 without a target
+    seconds: float  # of one training with all of them, at the speed of the largest size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
     """All that the answer page says."""
 
@@ -160,6 +179,7 @@ class Findings:
     claim: Claim | None  # None: the grid fixes none
     comparisons: tuple[Comparison, ...]
     targets: tuple[LabelsToTarget, ...]
+    more_labels: tuple[MoreLabels, ...]
     slices: tuple[Slice, ...]
     mistakes: tuple[Mistake, ...]  # of the first curve at its largest size
     leaks: tuple[Leak, ...]
@@ -174,6 +194,16 @@ class Findings:
     def own_curves(self) -> tuple[Curve, ...]:
         """A curve per method, under params.yaml's own protocol."""
         return tuple(curve for curve in self.curves if not curve.contrast)
+
+    @property
+    def left_out(self) -> tuple[tuple[Curve, Point], ...]:
+        """Points of those curves that do not count in fits and verdicts."""
+        return tuple((curve, point) for curve in self.own_curves for point in curve.points if point.left_out)
+
+    @property
+    def failed(self) -> tuple[tuple[Curve, Point], ...]:
+        """Points of those curves with runs that failed."""
+        return tuple((curve, point) for curve in self.own_curves for point in curve.points if point.failed)
 
     @property
     def with_fixed_steps(self) -> tuple[tuple[Curve, Curve], ...]:

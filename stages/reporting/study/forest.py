@@ -86,7 +86,10 @@ def _families(differences: Sequence[Difference]) -> list[Row]:
         own = list(found)
         confidence = drawn(level(own[0].difference.confidence_level))
         rows.append(Row(label=f"{heading}, {confidence} intervals", difference=None))
-        rows += [Row(label=_label(each), difference=each.difference) for each in own]
+        rows += [
+            Row(label=_label(each), difference=each.difference, fill="white" if each.left_out else ACCENT)
+            for each in own
+        ]
     return rows
 
 

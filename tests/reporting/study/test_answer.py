@@ -4,7 +4,18 @@ import pytest
 
 from stages.reporting.study.answer import answer, caveats
 from stages.reporting.study.findings import Claim, Findings
-from tests.reporting.study.made_findings import SIZES, bare, curve, difference, one_seed, point, side, study
+from tests.reporting.study.made_findings import (
+    SIZES,
+    bare,
+    curve,
+    difference,
+    interval,
+    one_seed,
+    point,
+    side,
+    study,
+    with_left_out,
+)
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -37,7 +48,12 @@ def test_the_last_step_names_the_sizes_alone():
 
 
 @pytest.mark.parametrize(
-    ("value", "end"), [(0.03, "a gain."), (0.003, "no gain is shown."), (-0.03, "no gain is shown.")]
+    ("value", "end"),
+    [
+        (0.03, "a gain."),
+        (0.003, "which leaves open whether there is a gain."),
+        (-0.03, "which leaves open whether there is a gain."),
+    ],
 )
 def test_a_gain_is_said_of_a_significant_rise_alone(value, end):
     step = difference("sizes", side("lora", 56000), side("lora", 32000), value)
@@ -53,7 +69,7 @@ def test_the_claim_has_its_verdict_and_what_would_settle_it():
     assert the_one(study(), "LoRA less full") == (
         f"LoRA less full fine-tuning at 56,000 labels, 3 seeds: {MINUS}0.4 points (90 % interval {MINUS}1.8 to +0.9). "
         "With a margin of 1 point the question stays open (inconclusive); 6,059 test rows would settle it four times "
-        "in five, if there is truly no difference."
+        "in five, were there truly no difference."
     )
     assert "The same margin at other sizes, each judged by itself: inferior at 8,000 labels." in said(study())
 
@@ -67,6 +83,32 @@ def test_a_claim_whose_cells_are_missing_is_said_to_wait():
     assert the_one(waiting, "The claim of this grid").startswith(
         "The claim of this grid, LoRA against full fine-tuning at 56,000 labels on 4 seeds, cannot be judged yet"
     )
+
+
+def test_cells_that_do_not_count_and_runs_that_failed_are_named():
+    text = said(with_left_out())
+
+    assert "Not trained enough to count, and so left out of fits and verdicts: lora at 250 and 500 labels." in text
+    assert any(sentence.startswith("Failed runs: 1 run (lora at 2,000, seed 44).") for sentence in text)
+    assert text[0].startswith("lora goes from 78.1 % [75.8, 80.4] of 872 test rows right after 1,000 labels")
+
+
+def test_what_more_labels_bring_is_a_gain_a_chance_and_a_time():
+    assert the_one(study(), "56,000 more labels") == (
+        "56,000 more labels with lora, beyond 56,000: +0.9 points (95 % interval +0.3 to +1.5), "
+        "a chance of 11 % to reach 90 %, some 37 minutes of training."
+    )
+
+
+@pytest.mark.parametrize(
+    ("without", "end"), [(-0.004, ", the same verdict."), (0.02, "; so the failed runs decide, and it stays open.")]
+)
+def test_a_verdict_is_told_without_the_failed_runs_as_well(without, end):
+    claim = study().comparisons[2]
+    apart = replace(claim.result, without_failed=interval(without, 0.0135, 0.9))
+    found = replace(study(), comparisons=(replace(claim, failed=(44,), result=apart),))
+
+    assert the_one(found, "Without the 1 seed of which a run failed: ").endswith(end)
 
 
 def test_a_question_without_cells_is_said_to_be_open():

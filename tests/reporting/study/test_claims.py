@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from stages.reporting.numbers import NONE
-from tests.reporting.study.made_findings import difference, one_seed, side, study
+from tests.reporting.study.made_findings import difference, one_seed, side, study, with_left_out
 from tests.reporting.study.said import said
 
 MINUS = "\N{MINUS SIGN}"
@@ -56,3 +56,29 @@ def test_every_difference_stands_in_the_table_of_its_family():
 def test_a_difference_near_none_has_no_sign():
     flat = difference("methods", side("lora", 8000), side("head", 8000), -0.0003)
     assert f"lora, 8,000 less head, 8,000 0.0 [{MINUS}1.6, +1.6]" in said(replace(study(), differences=(flat,)))
+
+
+def test_what_does_not_count_is_named_with_its_reason_beside_the_verdicts():
+    text = said(with_left_out())
+    assert "lora, 250: validation loss 0.69, where knowing nothing is 0.69" in text
+    assert "lora, 2,000, seed 44: validation accuracy 70.1 %" in text
+    assert "And 3 seeds of which none failed do not exclude that up to 63 % would: no verdict" in text
+
+
+def test_the_uncertainty_has_its_shares_and_what_more_of_each_would_leave():
+    """1e-4 / 3 + 0.03 / 872 + 0.04 / 2616 = 0.00008303."""
+    assert "56,000 0.91 40 % 41 % 18 % 0.84 0.76" in said(study())
+
+
+def test_a_difference_with_a_side_that_does_not_count_bears_a_dagger():
+    short = replace(difference("sizes", side("lora", 500), side("lora", 250), 0.1), left_out=True)
+    text = said(replace(study(), differences=(short,)))
+    assert "lora, 500 less lora, 250 † +10.0 [" in text
+    assert "† One side was not trained enough to count." in text
+    assert "Hollow squares" in text
+
+
+def test_more_labels_have_a_row_for_each_number():
+    text = said(study())
+    assert "lora 56,000 14,000 +0.4 [" in text
+    assert "11 % of 90 % 37 minutes" in text

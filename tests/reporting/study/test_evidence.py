@@ -5,20 +5,28 @@ from dataclasses import replace
 from stages.reporting.document import to_html
 from stages.reporting.numbers import NONE
 from stages.reporting.study.page import study_document
-from tests.reporting.study.made_findings import SEEDS, SIZES, curve, mistakes, one_seed, study
+from tests.reporting.study.made_findings import SEEDS, SIZES, curve, mistakes, one_seed, study, with_left_out
 from tests.reporting.study.said import said
 
 
 def test_beside_every_fit_stands_its_backtest_and_the_last_value():
     text = said(study())
     for method in ("lora", "head", "tfidf"):
-        assert re.search(rf"{method} 8,000 56,000 \d\d\.\d % \[\d\d\.\d, \d\d\.\d\] \d\d\.\d % \+0\.7 \d\d\.\d %", text)
+        assert re.search(rf"{method} 8,000 56,000 \d\d\.\d % \[\d\d\.\d, \d\d\.\d\] \d\d\.\d % \+0\.7 ", text)
 
 
 def test_a_fit_that_could_not_be_tested_says_so():
     found = study()
-    first = replace(found.curves[0], fit=replace(found.curves[0].fit, backtest=None))
-    assert f"lora too few sizes {NONE}" in said(replace(found, curves=(first, *found.curves[1:])))
+    untested = tuple(replace(each, fit=each.fit and replace(each.fit, backtests=())) for each in found.curves)
+    assert "Whether the curves predict is not known" in said(replace(found, curves=untested))
+
+
+def test_what_does_not_count_bears_a_dagger():
+    text = said(with_left_out())
+    assert re.search(r" 500 \d\d\.\d % \[[^]]*\] † ", text)
+    assert not re.search(r" 1,000 \d\d\.\d % \[[^]]*\] † ", text)
+    assert "† Not trained enough to count." in text
+    assert "†" not in said(study())
 
 
 def test_one_seed_is_called_one_seed():

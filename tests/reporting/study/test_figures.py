@@ -15,7 +15,7 @@ from stages.reporting.study.figures import (
 )
 from stages.reporting.study.forest import draw_differences
 from stages.reporting.style import save_figure, svg_drawing
-from tests.reporting.study.made_findings import bare, curve, one_seed, study
+from tests.reporting.study.made_findings import bare, curve, one_seed, study, with_left_out
 
 DRAWINGS = {
     "curve": draw_curves,
@@ -70,6 +70,16 @@ def test_every_figure_fits_a_phone_and_a_printed_page(figures, name):
     width, height = figures[name].get_size_inches()
     assert width <= 5
     assert height < 15
+
+
+def test_points_that_do_not_count_are_white_inside():
+    def hollow(found):
+        lines = draw_curves(found).axes[0].get_lines()
+        return sum(line.get_markerfacecolor() == "white" and len(line.get_xdata()) for line in lines)
+
+    assert hollow(with_left_out()) == 2
+    assert hollow(study()) == 0
+    assert any("hollow: left out" in text for text in texts(draw_curves(with_left_out())))
 
 
 def test_contrasts_stay_out_of_the_learning_curve():
