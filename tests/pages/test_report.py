@@ -52,7 +52,7 @@ def test_what_to_do_next_follows_at_once(usual_page):
     text = words(usual_page)
 
     assert text.index("What to do next") < text.index("Scores")
-    assert "it is not epochs that are missing" in text
+    assert "longer training is not likely to help" in text
 
 
 def test_the_positive_class_is_named(usual_page):

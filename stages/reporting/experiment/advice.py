@@ -39,6 +39,22 @@ def next_steps(params: ReportView, outputs: Outputs) -> tuple[str, ...]:
     return tuple(step for step in steps if step)
 
 
+def _more_than_guessing(_: ReportView, outputs: Outputs) -> str:
+    """Whether anything was learned at all."""
+    name = _beaten_by(outputs)
+    if not name:
+        return ""
+    return f"It is not shown to do better than always answering “{name}”: see below what it makes of each class."
+
+
+def _beaten_by(outputs: Outputs) -> str:
+    """The most frequent class of the test rows where always answering it is within the accuracy's interval or above."""
+    support = {name: numbers["support"] for name, numbers in outputs.classes["test"].items()}
+    largest = max(support, key=support.__getitem__)
+    share: float = support[largest] / outputs.scores["test_rows"]
+    return largest if outputs.scores["test_accuracy_low"] <= share else ""
+
+
 def _more_epochs(params: ReportView, outputs: Outputs) -> str:
     """Whether it was trained for long enough."""
     if not METHODS[params.method].by_steps:
@@ -60,8 +76,11 @@ def _enough_epochs(outputs: Outputs) -> str:
     """What the curves say where the kept epoch is not the last."""
     kept, last = outputs.scores["best_epoch"], len(outputs.history)
     lowest, training = outputs.history["val_loss"].min(), outputs.history["train_loss"].iloc[-1]
+    when = f"The validation loss was lowest after epoch {kept} of {last}"
+    if _beaten_by(outputs):
+        return f"{when}, with little learned by then: whether epochs or labels are missing, the curves do not tell."
     if training > FITTED * lowest:
-        return f"The validation loss was lowest after epoch {kept} of {last}: it is not epochs that are missing."
+        return f"{when}: longer training is not likely to help."
     return (
         f"The model fits its training rows (loss {decimal(training)}) far better than validation (at best "
         f"{decimal(lowest)}, after epoch {kept} of {last}): more labels may help, more epochs hardly."
@@ -125,6 +144,7 @@ def _every_class(_: ReportView, outputs: Outputs) -> str:
 
 
 RULES: tuple[Callable[[ReportView, Outputs], str], ...] = (
+    _more_than_guessing,
     _more_epochs,
     _whole_texts,
     _more_labels,

@@ -69,7 +69,18 @@ def test_a_model_that_fits_its_rows_far_better_than_validation_asks_for_labels_a
 def test_without_such_a_gap_nothing_is_said_of_labels():
     first = advice(val_loss=RISING, train_loss=(0.6, 0.5, 0.45, 0.4, 0.38))[0]
 
-    assert first == "The validation loss was lowest after epoch 2 of 5: it is not epochs that are missing."
+    assert first == "The validation loss was lowest after epoch 2 of 5: longer training is not likely to help."
+
+
+def test_a_model_that_has_hardly_learned_is_not_told_that_it_was_trained_for_long_enough():
+    told = advice(val_loss=RISING, train_loss=(0.7, 0.69, 0.68, 0.68, 0.67), scores={"test_accuracy_low": 0.49})
+
+    assert told[0].startswith("It is not shown to do better than always answering “negative”")
+    assert told[1].endswith("whether epochs or labels are missing, the curves do not tell.")
+
+
+def test_a_model_that_guesses_better_than_the_most_frequent_class_is_not_told_so():
+    assert not any("always answering" in step for step in advice(scores={"test_accuracy_low": 0.51}))
 
 
 def test_a_method_without_epochs_gets_no_word_about_them():
