@@ -12,6 +12,7 @@ import pytest
 from stages.foundation.files import read_yaml
 
 VIEWS = {
+    "check": "stages.check:CheckView",
     "prepare": "stages.corpus.params:PrepareView",
     "subsample": "stages.corpus.params:SubsampleView",
     "train": "stages.methods:TrainView",
@@ -139,3 +140,10 @@ def test_the_report_needs_nothing_that_trains(repository, pipeline, imports):
     assert "stages.methods.lora" in read
     assert {"stages.engine.classifier", "stages.engine.training.loop"}.isdisjoint(read)
     assert "stages/engine" not in pipeline["report"]["deps"]
+
+
+def test_each_copy_of_the_workspace_is_checked_first(repository, pipeline):
+    """What the first stage writes is in neither Git nor the cache, so that it is lacking wherever DVC makes a copy."""
+    assert pipeline["check"]["outs"] == [{"data/checked.json": {"cache": False}}]
+    assert "/checked.json" in (repository / "data/.gitignore").read_text().splitlines()
+    assert "data/checked.json" in pipeline["prepare"]["deps"]

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Self
@@ -77,7 +77,8 @@ def followed(path: Path) -> Iterator[None]:
         yield
     finally:
         _followed.reset(token)
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # the work is done, and worth more than a tidy folder
+            path.unlink(missing_ok=True)
 
 
 def tell(numbers: Mapping[str, float]) -> None:

@@ -137,6 +137,8 @@ def tune(asked: Namespace) -> None:
     study, dataset, model = _asked(asked)
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
     require_committed(ROOT)
+    if pool := find_pool(ROOT, dataset, []):
+        study = fit(study, pool, asked=asked.sizes is not None)
     cells = trial_cells(study, dataset=dataset, model=model)
     known = {trial.key: trial for trial in read_trials(dataset)}
 
@@ -184,13 +186,16 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     given = {name: getattr(asked, name, None) for name in OPTIONS}
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
-    dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
-    for key, value in (("dataset", dataset), ("model", model)):
-        if not isinstance(value, str) or not value:
-            raise StudyError(
-                f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
-            )
-    return study, str(dataset), str(model)
+    dataset, model = (_text(getattr(asked, name) or params.get(name), name) for name in ("dataset", "model"))
+    return study, dataset, model
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise StudyError(
+            f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
+        )
+    return value
 
 
 def _grid(asked: Namespace) -> Grid:
@@ -224,9 +229,11 @@ def _as_made(study: StudyParams, seen: Computations, *, dataset: str, model: str
 
 def _pool_of_missing(study: StudyParams, computations: Computations, *, dataset: str, model: str) -> Pool | None:
     """The pool that cells would be made from; of a finished grid nobody needs to know."""
-    cells = _cells(study, dataset=dataset, model=model)
-    there = take_stock(ROOT, cells, computations, experiments(ROOT))
-    return find_pool(ROOT, dataset, study.contrasts) if there.missing else None
+    if not study.tuned:  # else no cell may have its value yet
+        cells = cells_of(study, dataset=dataset, model=model)
+        if not take_stock(ROOT, cells, computations, experiments(ROOT)).missing:
+            return None
+    return find_pool(ROOT, dataset, study.contrasts)
 
 
 def _place(asked: Namespace) -> Place:

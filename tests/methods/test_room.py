@@ -21,7 +21,7 @@ from tests.pages.workspace import REPOSITORY, write_own_data, write_params
 from tests.reporting.page import words
 
 HEAVY = {"torch", "transformers", "peft", "sklearn", "matplotlib", "datasets"}
-PAGES = ("prepare", "subsample", "train", "evaluate", "report")
+PAGES = ("check", "prepare", "subsample", "train", "evaluate", "report")
 
 
 def run(code, root):
