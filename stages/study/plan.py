@@ -34,11 +34,11 @@ class Forecast:
 
 
 def forecast(missing: Sequence[Cell], finished: Iterable[Result]) -> Forecast:
-    """From the nearest finished size of the same model and method: seconds per training row, or per step; and disk."""
-    measured: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    """From the nearest finished size of the same model, method and protocol: seconds and disk."""
+    measured: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for result in finished:
-        measured.setdefault((result.cell.base_model, result.cell.method), []).append(result.numbers)
-    alike = {cell: measured.get((cell.base_model, cell.method)) for cell in missing}
+        measured.setdefault(_kind(result.cell), []).append(result.numbers)
+    alike = {cell: measured.get(_kind(cell)) for cell in missing}
     known = {cell: numbers for cell, numbers in alike.items() if numbers}
     return Forecast(
         seconds={cell: _seconds(cell, numbers) for cell, numbers in known.items()},
@@ -47,10 +47,18 @@ def forecast(missing: Sequence[Cell], finished: Iterable[Result]) -> Forecast:
     )
 
 
+def _kind(cell: Cell) -> tuple[str, ...]:
+    """Cells of one kind take as long as each other, size for size."""
+    return (cell.base_model, cell.method, cell.protocol)
+
+
 def _seconds(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> float:
+    """By training rows, or by steps; under the protocol `trained` fewer rows may take as many steps."""
     distance = min(abs(numbers["train_rows"] - cell.samples) for numbers in measured)
     near = [numbers for numbers in measured if abs(numbers["train_rows"] - cell.samples) == distance]
     amount, unit = (cell.max_steps, "steps") if cell.max_steps else (cell.samples, "train_rows")
+    if cell.protocol == "trained":
+        amount = max(amount, near[0]["train_rows"])
     seconds_each: float = median(numbers["train_seconds"] / max(1, numbers[unit]) for numbers in near)
     return SECONDS_BESIDE_TRAINING + seconds_each * amount
 

@@ -76,6 +76,18 @@ def test_the_nearest_finished_size_of_the_method_tells_the_seconds_of_a_row():
     assert ahead.unknown == []
 
 
+def test_under_the_protocol_trained_fewer_rows_take_no_fewer_steps():
+    done = finished(train_rows=1000, train_seconds=10.0)
+    trained = replace(done, cell=replace(done.cell, protocol="trained"))
+    few, many = (replace(a_cell(samples=samples), protocol="trained") for samples in (250, 4000))
+
+    assert forecast([few, many], [trained]).seconds == {
+        few: SECONDS_BESIDE_TRAINING + 10.0,
+        many: SECONDS_BESIDE_TRAINING + 40.0,
+    }
+    assert forecast([few], [done]).unknown == ["lora"]
+
+
 def test_a_method_that_was_never_measured_gets_no_forecast():
     ahead = forecast([a_cell("full"), a_cell("lora", seed=2)], [finished(train_rows=1000)])
 
