@@ -134,6 +134,7 @@ def _point(group: Group) -> Point:
     hits = group.hits
     return Point(
         samples=group.cell.samples,
+        val_rows=int(np.median(group.numbers("val_rows"))) if METHODS[group.cell.method].by_steps else 0,
         seeds=group.seeds,
         accuracy=two_way_bootstrap(hits, confidence_level=CONFIDENCE_LEVEL),
         seed_accuracies=tuple(hits.mean(axis=1).tolist()),

@@ -251,6 +251,28 @@ def cost(findings: Findings) -> Section:
     return Section(heading, (Picture("cost", _cost_description(findings)), Table(COST_HEAD, rows), Prose(note, "note")))
 
 
+def labels_paid(findings: Findings) -> Section:
+    """The best that was measured for each number of labels bought, validation's included."""
+    heading = "What is best for so many labels in all?"
+    measured = [(point, curve) for curve in findings.own_curves for point in curve.points]
+    if not measured:
+        return Section(heading, ())
+    rows: list[tuple[str, ...]] = []
+    best = None
+    for point, curve in sorted(measured, key=lambda one: (one[0].labels_paid, -one[0].accuracy.value)):
+        if best is None or point.accuracy.value > best:
+            best = point.accuracy.value
+            split = f"{count(point.samples)} + {count(point.val_rows)}" if point.val_rows else count(point.samples)
+            rows.append((count(point.labels_paid), curve.name, split, with_interval(point.accuracy)))
+    note = (
+        "A label that chooses a checkpoint costs as much as one that is trained on, so a method is charged for both; "
+        "those of the test split are not counted. A row stands for all totals up to the next one. Cells that were not "
+        "trained enough take part, for this is about what one gets; the best of several reads a little too good."
+    )
+    head = ("labels in all", "method", "training + validation", "test accuracy")
+    return Section(heading, (Table(head, tuple(rows)), Prose(note, "note")))
+
+
 def every_point(findings: Findings) -> Section:
     """Every point of every curve, contrasts as well."""
     if not findings.curves:

@@ -17,6 +17,7 @@ class Point:
     """One size of one curve: S seeds on the same test rows."""
 
     samples: int  # training rows
+    val_rows: int  # labelled rows that chose the checkpoint; 0 where nothing was chosen
     seeds: tuple[int, ...]  # S, ascending
     accuracy: Interval  # fraction; mean over the seeds: two-way bootstrap, Wilson's for one seed
     seed_accuracies: tuple[float, ...]  # (S,) fractions
@@ -27,6 +28,11 @@ class Point:
     steps: float  # optimizer steps taken, mean over the seeds; 0 where nothing is trained by steps
     left_out: str  # why it does not count in fits and verdicts: it was not trained enough; empty: it counts
     failed: tuple[tuple[int, str], ...]  # seeds whose run failed, and why; they are in all the other numbers
+
+    @property
+    def labels_paid(self) -> int:
+        """Labels that a person must buy for it; those of the test split apart."""
+        return self.samples + self.val_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

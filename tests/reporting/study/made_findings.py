@@ -79,6 +79,7 @@ def point(
     spread = 0.006 * np.cos(samples + np.arange(len(seeds)))
     return Point(
         samples=samples,
+        val_rows=0 if method == "tfidf" else 1000,
         seeds=seeds,
         accuracy=interval(accuracy, 0.021 + 2 / samples),
         seed_accuracies=tuple(float(accuracy + each) for each in spread),

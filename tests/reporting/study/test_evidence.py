@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from stages.reporting.document import to_html
 from stages.reporting.numbers import NONE
+from stages.reporting.study.evidence import labels_paid
 from stages.reporting.study.page import study_document
-from tests.reporting.study.made_findings import SEEDS, SIZES, curve, mistakes, one_seed, study, with_left_out
+from tests.reporting.study.made_findings import SEEDS, SIZES, curve, interval, mistakes, one_seed, study, with_left_out
 from tests.reporting.study.said import said
 
 
@@ -109,3 +110,23 @@ def test_what_number_formats_differ_by_stands_beside_what_they_were_pooled_for()
 def test_formats_that_were_never_compared_are_said_to_be_so_and_one_alone_is_not_talked_about():
     assert "none was computed in both, so what that does is not measured" in said(replace(study(), precisions=()))
     assert "pooled" not in said(replace(study(), pooled_precisions=(), precisions=()))
+
+
+def test_each_total_of_labels_has_its_best_recipe_and_validation_labels_are_paid_for():
+    found = study()
+    first = found.own_curves[0]
+
+    def at(samples, val_rows, accuracy):
+        return replace(first.points[0], samples=samples, val_rows=val_rows, accuracy=interval(accuracy, 0.02))
+
+    curves = (
+        replace(first, name="lora", points=(at(250, 1000, 0.6), at(8000, 1000, 0.9))),
+        replace(first, name="tfidf", points=(at(250, 0, 0.55), at(1000, 0, 0.7))),
+    )
+    table = labels_paid(replace(found, curves=curves)).blocks[0]
+
+    assert [row[:3] for row in table.rows] == [
+        ("250", "tfidf", "250"),
+        ("1,000", "tfidf", "1,000"),
+        ("9,000", "lora", "8,000 + 1,000"),
+    ]

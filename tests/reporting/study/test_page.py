@@ -66,6 +66,7 @@ def test_the_answer_comes_first_and_then_its_caveats():
             "What to keep in mind:",
             "Is LoRA as good as full fine-tuning? rows",
             "How many labels does a target take?",
+            "What is best for so many labels in all?",
             "Learning curve",
             "Paired differences",
             "Fixed epochs or fixed steps?",
