@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Self
 
 from tqdm import tqdm
@@ -46,7 +47,7 @@ class Progress:
             leave=False,
             delay=BAR_SECONDS,
             disable=None,
-            dynamic_ncols=True,
+            ncols=get_terminal_size().columns,  # 80 where the terminal tells none, with which tqdm would show nothing
         )
 
     def __enter__(self) -> Self:
