@@ -39,6 +39,7 @@ class Progress:
         """
         self._what, self._total, self._unit, self._before = what, total, unit, done
         self._started = self._told = time.monotonic()
+        columns, lines = get_terminal_size()  # 80 and 24 where it tells none, with which tqdm would show nothing
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -47,7 +48,8 @@ class Progress:
             leave=False,
             delay=BAR_SECONDS,
             disable=None,
-            ncols=get_terminal_size().columns,  # 80 where the terminal tells none, with which tqdm would show nothing
+            ncols=columns,
+            nrows=lines,
         )
 
     def __enter__(self) -> Self:
