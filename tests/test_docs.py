@@ -281,7 +281,7 @@ def test_every_link_command_param_and_path_of_a_document_is_right(name):
         ("`dvc gc --everything`", "dvc refuses"),
         ("`python -m stages.nothing`", "there is no such program"),
         ("`python -m stages.corpus`", "there is no such program"),
-        ("`python -m tests.benchmark.agreement --rows 3`", "it takes no options"),
+        ("`python -m tests.golden.record --rows 3`", "it takes no options"),
         ("`study run --job-count 2`", "unrecognized arguments: --job-count 2"),
         ('```bash\nsizes=many\nstudy() { python -m stages.study "$@"; }\nstudy plan --sizes $sizes\n```', "'many'"),
         ("```bash\npython -m tests.benchmark.throughput --contestants nobody\n```", "invalid choice: 'nobody'"),
