@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Self
 
 from tqdm import tqdm
@@ -38,6 +39,7 @@ class Progress:
         """
         self._what, self._total, self._unit, self._before = what, total, unit, done
         self._started = self._told = time.monotonic()
+        columns, lines = get_terminal_size()  # 80 and 24 where it tells none, with which tqdm would show nothing
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -46,7 +48,8 @@ class Progress:
             leave=False,
             delay=BAR_SECONDS,
             disable=None,
-            dynamic_ncols=True,
+            ncols=columns,
+            nrows=lines,
         )
 
     def __enter__(self) -> Self:

@@ -186,16 +186,13 @@ def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     given = {name: getattr(asked, name, None) for name in OPTIONS}
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
-    dataset, model = (_text(getattr(asked, name) or params.get(name), name) for name in ("dataset", "model"))
-    return study, dataset, model
-
-
-def _text(value: object, key: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise StudyError(
-            f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
-        )
-    return value
+    dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
+    for key, value in (("dataset", dataset), ("model", model)):
+        if not isinstance(value, str) or not value:
+            raise StudyError(
+                f"params.yaml: {key} must be text, got {as_yaml(value)}; name one, in quotation marks, or give --{key}"
+            )
+    return study, str(dataset), str(model)
 
 
 def _grid(asked: Namespace) -> Grid:
