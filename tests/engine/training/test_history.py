@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from stages.engine.training.history import (
     read_history,
     write_cost,
     write_history,
+    write_validations,
 )
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -68,7 +70,14 @@ def test_it_is_said_which_epoch_is_kept_and_whether_more_may_help(losses, said):
 
 
 def test_the_cost_is_told_as_it_is_shown(tmp_path):
-    fit = Fit(history=history_of([0.3]), train_seconds=12.345, samples_per_second=640.06, resumed=2)
+    logits = np.zeros((1, 4, 2), dtype=np.float32)
+    fit = Fit(
+        history=history_of([0.3]),
+        validation_logits=logits,
+        train_seconds=12.345,
+        samples_per_second=640.06,
+        resumed=2,
+    )
     write_cost(tmp_path / "cost.json", fit)
 
     told = json.loads((tmp_path / "cost.json").read_text())
@@ -83,3 +92,13 @@ def test_memory_is_told_in_mebibytes_whatever_the_system_counts_in(monkeypatch, 
     monkeypatch.setattr(sys, "platform", platform)
 
     assert peak_memory_mib() == 1024
+
+
+def test_the_logits_of_every_validation_are_a_row_for_each_text_and_epoch(tmp_path):
+    logits = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
+    write_validations(tmp_path / "validations.parquet", logits)
+
+    rows = pd.read_parquet(tmp_path / "validations.parquet")
+    assert rows["epoch"].tolist() == [1, 1, 1, 2, 2, 2]
+    assert rows["row"].tolist() == [0, 1, 2, 0, 1, 2]
+    np.testing.assert_array_equal(rows.filter(like="logit_").to_numpy(), logits.reshape(6, 4))
