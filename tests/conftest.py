@@ -1,4 +1,5 @@
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ def signals_are_heard() -> None:
     for kind, handler in HANDLERS.items():
         if signal.getsignal(kind) is signal.SIG_IGN:
             signal.signal(kind, handler)
+
+
+@pytest.fixture(autouse=True)
+def signals_stay_as_they_were(signals_are_heard: None) -> Iterator[None]:
+    """A program's `main` that a test calls sets them for the rest of its process, which is this one."""
+    before = {kind: signal.getsignal(kind) for kind in HANDLERS}
+    yield
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
 
 
 @pytest.fixture(scope="session")
