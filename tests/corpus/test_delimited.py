@@ -185,7 +185,7 @@ def test_a_quotation_mark_within_a_value_is_part_of_it_where_blanks_stand_before
     ],
 )
 def test_rows_that_all_hold_more_than_is_named_are_told_so(tmp_path, content, columns, told):
-    assert complaint(write(tmp_path / "a.csv", content), columns=columns).endswith(f", as all rows have: {told}")
+    assert complaint(write(tmp_path / "a.csv", content), columns=columns).endswith(f": {told}")
 
 
 def test_a_width_that_does_not_fit_names_the_line(tmp_path):

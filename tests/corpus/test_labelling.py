@@ -78,7 +78,9 @@ def test_what_is_no_label_is_refused_where_it_stands(none):
 
 
 def test_a_class_that_training_never_saw_is_refused_where_it_stands():
-    with pytest.raises(StudyError, match=r"^test\.tsv, line 3: unknown label 'c'; the classes are a, b$"):
+    with pytest.raises(
+        StudyError, match=r"^test\.tsv, line 3: unknown label 'c'; the classes are a, b, as the training rows"
+    ):
         labelled([("x", "a"), ("y", "b")], [("z", "a"), ("z", "c")])
 
 

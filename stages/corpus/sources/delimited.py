@@ -117,7 +117,11 @@ def _layout(text: str, separator: str, settings: FilesSettings) -> Layout:
 
 def _is_spaced(text: str, separator: str) -> bool:
     """Whether values in quotation marks stand behind blanks, as in `good, "so far, so good"`, and all rows fit then."""
-    if separator == " " or not re.search(f'{re.escape(separator)} +"(?!")', text):
+    beside = re.escape(separator)
+    if separator.isspace() or not re.search(f'{beside} +"', text):
+        return False
+    rest = re.sub(f'(?<![^{beside}\r\n])"(?:[^"]|"")*+"(?![^{beside}\r\n])', "", text)  # what stands as it should
+    if not re.search(f'{beside} +"', rest):
         return False
     layout = Layout(separator=separator, quoted=True, spaced=True)
     try:

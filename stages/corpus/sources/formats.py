@@ -108,9 +108,13 @@ def _check_widths(rows: list[Record], header: list[str], path: Path, *, named_by
     for line, values in rows:
         if not least <= len(values) <= len(header):
             raise StudyError(
-                f"{path}, line {line} has {len(values)} values, {named_by} {len(header)} columns"
+                f"{path}, line {line} has {_number(len(values), 'value')}, {named_by} {_number(len(header), 'column')}"
                 f"{_advice(rows, header, named_by)}"
             )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _advice(rows: list[Record], header: list[str], named_by: str) -> str:
@@ -118,7 +122,7 @@ def _advice(rows: list[Record], header: list[str], named_by: str) -> str:
     widths = {len(values) for _, values in rows}
     if len(widths) == 1:
         what = "`columns`" if "`columns`" in named_by else "the header, which is the first line,"
-        return f", as all rows have: {what} must name each of them"
+        return f"; all rows have {len(rows[0][1])}: {what} must name each of them"
     if max(widths) <= len(header):
         return ""
     return ": a value that holds the separator stands in quotation marks, or dataset.yaml names another `separator`"
