@@ -42,6 +42,7 @@ def main() -> None:
     for fact in given.found:
         say(f"{fact.term}: {fact.told}")
     source, cleaning, val_dropped = clean(given)
+    say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
     parts = partition(source, params.prepare)
     held_out = {"val": parts.validation, "test": source.test}
     overlap = overlap_table(held_out, parts.pool, "pool")
@@ -52,7 +53,6 @@ def main() -> None:
     write_json(paths.DATA_CARD, describe(params, source, parts))
     counts = count_rows(cleaning, parts) | {"val_rows_dropped": val_dropped}
     write_json(paths.POOL_METRICS, counts | overlap | {"corpus_version": versions.CORPUS})
-    say(f"{params.dataset}: {cleaning.rows_read:,} training rows, {cleaning.kept:,} of them clean and distinct")
     for line in dropped_lines(counts):
         say(line)
     say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")

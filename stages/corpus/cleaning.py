@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.corpus.sources.source import Source
+from stages.corpus.sources.table import listed
 from stages.foundation.errors import StudyError
 from stages.foundation.split import BOUNDARY, Split
 
@@ -37,8 +38,8 @@ def clean(source: Source) -> tuple[Source, Cleaning, int]:
     """
     train = normalise(source.train)
     rows, counts = keep_rows(train)
+    _require_every_class(train, rows)
     train = train.take(rows)
-    _require_every_class(train)
     cleaned = replace(source, train=train, test=normalise(source.test), train_groups=_at(source.train_groups, rows))
     if source.validation is None:
         return cleaned, counts, 0
@@ -83,11 +84,20 @@ def _normal(texts: list[str]) -> list[str]:
     return [" ".join(text.split()) for text in texts]
 
 
-def _require_every_class(train: Split) -> None:
-    present = np.bincount(train.labels, minlength=train.num_classes) > 0
-    if not present.all():
-        missing = ", ".join(name for name, there in zip(train.label_names, present, strict=True) if not there)
-        raise StudyError(f"no training row is left in class {missing} after cleaning; `label_names` may leave it out")
+def _require_every_class(train: Split, kept: NDArray[np.int64]) -> None:
+    """Refuse classes that cannot be learned; tell those that have no row at all from those that cleaning emptied."""
+    read, left = (np.bincount(labels, minlength=train.num_classes) for labels in (train.labels, train.labels[kept]))
+    if (read == 0).any():
+        names = listed(name for name, rows in zip(train.label_names, read, strict=True) if not rows)
+        raise StudyError(
+            f"no training row is in class {names}: give it some, or leave it out of `label_names` in dataset.yaml, and "
+            "its rows out of the test split"
+        )
+    if (left == 0).any():
+        names = listed(name for name, rows in zip(train.label_names, left, strict=True) if not rows)
+        raise StudyError(
+            f"no training row is left in class {names} after cleaning: all of its texts are empty or carry two labels"
+        )
 
 
 def _at(groups: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

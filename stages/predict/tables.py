@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from stages.corpus.sources.delimited import find_layout
+from stages.corpus.sources.delimited import EXCEL_LINE, find_layout
 from stages.corpus.sources.settings import FilesSettings
 from stages.foundation.errors import StudyError
 
@@ -282,11 +282,13 @@ class DelimitedTable:
         head = source.head()
         given = FilesSettings(columns=None if columns is None else list(columns))
         layout = find_layout(head, Path(source.name), given)
-        self.separator, self._is_quoted = layout.separator, layout.quoted
+        self.separator, self._is_quoted, self._is_spaced = layout.separator, layout.quoted, layout.spaced
         ends = re.escape(self.separator) + ('"' if self._is_quoted else "")
         self._must_quote = re.compile(f"[\r\n{ends}]").search
         self._rest = ""
-        records = self._records(_split_at_returns(source) if self._is_quoted else iter(source))
+        ends_in_returns = self._is_quoted or "\n" not in head
+        records = self._records(_split_at_returns(source) if ends_in_returns else iter(source))
+        self._above = next(records)[1] if EXCEL_LINE.match(head) else ""  # the header
         self._head = next(records, None)
         if self._head is None:
             raise StudyError(f"{self.name} is empty")
@@ -307,7 +309,7 @@ class DelimitedTable:
     def writer(self, stream: BinaryIO, added: Added) -> TextWriter:
         """What writes it to a stream, with these columns beside its own; writes the header."""
         if self._has_header and self._head is not None:
-            stream.write(self._complete(self._head[1], list(added)).encode())
+            stream.write((self._above + self._complete(self._head[1], list(added))).encode())
         return TextWriter(stream, self._complete, lambda: self._rest)
 
     def close(self) -> None:
@@ -346,7 +348,7 @@ class DelimitedTable:
             yield self._source.number, text.split(self.separator) if text else []
 
     def _quoted(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(lines, delimiter=self.separator, strict=True)
+        reader = csv.reader(lines, delimiter=self.separator, skipinitialspace=self._is_spaced, strict=True)
         start = 1
         try:
             for values in reader:

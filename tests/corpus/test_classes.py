@@ -130,6 +130,7 @@ def test_names_that_fit_neither_the_file_nor_take_its_place_are_refused():
         ["1.5", "2.5", "1.5", "2"],
         ["0,5", "0,25", "1"],
         ["1e-3", "2e-3"],
+        ["007", "0.5"],
     ],
 )
 def test_measured_numbers_are_no_classes(labels):
@@ -139,6 +140,34 @@ def test_measured_numbers_are_no_classes(labels):
     assert "column label holds numbers such as" in told
     assert "not classes; name the column of the classes with `label:` in dataset.yaml" in told
     assert len(set(named(labels, label_values="names"))) == len(set(labels))
+
+
+def test_numbers_with_zeros_before_are_classes_as_written():
+    assert named(["007", "7", "007"]) == ["007", "7", "007"]
+
+
+def test_minus_one_among_others_may_be_a_class_or_hide_a_label():
+    told = complaint([-1, 1, 0], label_names=["bad", "fair", "good"])
+
+    assert "the labels are hidden" not in told
+    assert told.endswith("dataset.yaml names the classes as they are written: `label_names: [-1, 0, 1]`")
+    assert named([-1, 1, 0], label_names=[-1, 0, 1]) == ["-1", "1", "0"]
+
+
+def test_a_label_that_training_never_saw_is_answered_with_what_to_do():
+    told = complaint(["bad", "good"], ["fair"])
+
+    assert told.endswith(
+        "the classes are bad, good, as the training rows have them: add such rows there, or remove them here"
+    )
+
+
+def test_names_that_replace_those_of_a_file_are_told():
+    tables = {"train": table([0, 1], own=["0", "1"]), "test": table([1], "test.csv", ["0", "1"])}
+    given = find_classes(tables, ColumnSettings(label_names=["bad", "good"]))
+
+    assert given.told == "indices: 0 is bad, 1 is good"
+    assert find_classes(tables, ColumnSettings()).told == "indices whose names the file itself gives"
 
 
 @pytest.mark.parametrize("labels", [list(range(100)), [f"order {at}" for at in range(60)]])
@@ -173,6 +202,10 @@ def test_indices_need_names():
         (["-1"], ["0", "1"], True),
         ([-1.0, "-1.0"], [0, 1], True),
         ([None, ""], [0, 1], True),
+        (["?", "?"], [0, 1], True),
+        (["unknown", None], ["bad", "good"], True),
+        (["?"], ["?", "yes"], False),
+        ([[0], [1]], [0, 1], False),
         ([-1, 1], [0, 1], False),
         ([-1], [-1, 1], False),
         (["0"], ["0", "1"], False),

@@ -140,6 +140,54 @@ def test_two_separators_that_fit_are_refused_with_the_lines_that_settle_it(tmp_p
     assert read(path, columns=["text", "label"], separator=";")[0] == [("so", " good,1"), ("so", " bad,0")]
 
 
+@SAME_FOLDER
+@given(
+    rows=st.lists(st.tuples(WORDS, st.sampled_from(["0", "1"])), min_size=1, max_size=6),
+    separator=st.sampled_from(list(SEPARATORS)),
+    end=st.sampled_from(["\n", "\r\n"]),
+    ending=st.sampled_from(["csv", "tsv", "csv.gz"]),
+)
+def test_a_line_for_excel_tells_the_separator(tmp_path, rows, separator, end, ending):
+    content = written([("text", "label"), ('a "big" lamp', "1"), *rows], separator)
+    path = write(tmp_path / f"a.{ending}", f"\ufeffsep={separator}{end}{content}")
+
+    assert read(path)[0] == [('a "big" lamp', "1"), *rows]
+    assert read_file(path).frame.index[0] == 3
+    assert read(path)[1].startswith(f"{SEPARATORS[separator]}-separated")
+
+
+@pytest.mark.parametrize(("separator", "ending"), [(",", "csv"), ("\t", "tsv"), (";", "csv.gz")])
+def test_lines_may_end_in_returns_alone(tmp_path, separator, ending):
+    rows = [("so good", "1"), ("so bad", "0")]
+    path = write(tmp_path / f"a.{ending}", written([("text", "label"), *rows], separator).replace("\n", "\r"))
+
+    assert read(path)[0] == rows
+
+
+def test_blanks_before_quotation_marks_do_not_matter(tmp_path):
+    path = write(tmp_path / "a.csv", 'label, text\nbad, "so far, so ""good"""\n"good", plain\n')
+
+    assert read(path)[0] == [("bad", 'so far, so "good"'), ("good", "plain")]
+
+
+def test_a_quotation_mark_within_a_value_is_part_of_it_where_blanks_stand_before(tmp_path):
+    path = write(tmp_path / "a.csv", 'label, text\nbad, "big" lamp\ngood, plain\n')
+
+    assert read(path)[0] == [("bad", ' "big" lamp'), ("good", " plain")]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "told"),
+    [
+        ("text,label\n1,so good,0\n2,so bad,1\n", None, "the header, which is the first line, must name each of them"),
+        ("Export of May\ntext,label\nso good,0\n", None, "the header, which is the first line, must name each of them"),
+        ("1,so good,0\n2,so bad,1\n", ["text", "label"], "`columns` must name each of them"),
+    ],
+)
+def test_rows_that_all_hold_more_than_is_named_are_told_so(tmp_path, content, columns, told):
+    assert complaint(write(tmp_path / "a.csv", content), columns=columns).endswith(f": {told}")
+
+
 def test_a_width_that_does_not_fit_names_the_line(tmp_path):
     unquoted = write(tmp_path / "a.csv", "text,label\nso good,1\nso good, so far,1\n")
     unnamed = write(tmp_path / "b.tsv", "a\t1\nb\t0\t7\n")

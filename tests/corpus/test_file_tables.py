@@ -15,10 +15,11 @@ BODIES = {
     "jsonl": '{{"text": "good {0}", "label": 1}}\n{{"text": "bad {0}", "label": 0}}\n',
     "json": '[{{"text": "good {0}", "label": 1}}, {{"text": "bad {0}", "label": 0}}]',
 }
+PLAIN = FilesSettings()
 HIDDEN = "text,label\nsecret,{}\nsecret too,{}\n"
 
 
-def found(folder, *names, **contents):
+def found(folder, *names, keys=PLAIN, **contents):
     """The first text of each split, where the test split comes from, and what was left unused."""
     for name in names:
         stem, _, ending = name.partition(".")
@@ -26,7 +27,7 @@ def found(folder, *names, **contents):
         (folder / name).write_bytes(gzip.compress(body) if ending.endswith("gz") else body)
     for name, content in contents.items():
         (folder / f"{name}.csv").write_text(content)
-    files = find_tables(folder, FilesSettings())
+    files = find_tables(folder, keys)
     return {split: table.values("text")[0] for split, table in files.tables.items()}, files.test_origin, files.unused
 
 
@@ -53,7 +54,7 @@ def test_of_dev_and_validation_dev_is_the_test_split(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["validation.csv", "valid.json", "val.tsv", "dev.csv.gz"])
-@pytest.mark.parametrize("hidden", ["-1", "-1.0", ""])
+@pytest.mark.parametrize("hidden", ["-1", "-1.0", "", "?", "None", "unknown"])
 def test_a_test_file_that_hides_its_labels_gives_way_to_one_that_has_some(tmp_path, name, hidden):
     texts, origin, unused = found(tmp_path, "train.tsv", name, test=HIDDEN.format(hidden, hidden))
 
@@ -68,6 +69,32 @@ def test_a_label_of_minus_one_that_training_knows_hides_nothing(tmp_path):
 
     assert origin == "test.csv"
     assert texts["validation"] == "good dev"
+
+
+@pytest.mark.parametrize("name", ["dev.csv", "README.md"])
+def test_a_test_file_without_the_header_of_the_training_file_is_not_taken_for_one_without_labels(tmp_path, name):
+    (tmp_path / name).write_text(CSV)
+    with pytest.raises(StudyError) as caught:
+        found(tmp_path, "train.csv", test="a lamp that works,1\na cable that does not,0\n")
+
+    assert "test.csv has none of the columns of " in str(caught.value)
+    assert str(caught.value).endswith("put a line with their names, text, label, above its rows")
+
+
+def test_a_first_line_that_may_name_the_columns_is_no_row_in_silence(tmp_path):
+    review = CSV.replace("text,label", "review,stars") + "fine,1\ndull,0\n"
+    keys = FilesSettings(columns=["text", "label"])
+    with pytest.raises(StudyError) as caught:
+        found(tmp_path, keys=keys, train=review, test=review)
+
+    assert str(caught.value).endswith(
+        "train.csv, line 1: no other row has the label stars. If the line names the columns, leave `columns` out of "
+        "dataset.yaml and say `label: stars`; if it is a row, say what the classes are called, `label_names`"
+    )
+    named = FilesSettings(columns=["text", "label"], label_names=["0", "1", "stars"])
+    assert found(tmp_path, keys=named)[0]["train"] == "review"
+    rows = review.partition("\n")[2]
+    assert found(tmp_path, keys=keys, train=rows, test=rows)[1] == "test.csv"
 
 
 def test_files_that_are_left_are_named_and_what_holds_no_data_is_not(tmp_path):

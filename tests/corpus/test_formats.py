@@ -130,7 +130,7 @@ def test_the_columns_of_json_are_the_keys_of_all_lines(tmp_path):
         ("a.tsv", "", "a.tsv is empty"),
         ("a.csv", "\n\n", "a.csv is empty"),
         ("a.tsv", "text\tlabel\n", "a.tsv has a header but no rows"),
-        ("a.tsv", "text\tlabel\na\t1\nb\n", "a.tsv, line 3 has 1 values, the header has 2 columns"),
+        ("a.tsv", "text\tlabel\na\t1\nb\n", "a.tsv, line 3 has 1 value, the header has 2 columns"),
         ("a.tsv", "text\tlabel\na\t1\t2\n", "a.tsv, line 2 has 3 values, the header has 2 columns"),
         ("a.csv", 'text,label\n"a\nb",0\nc,1,2\n', "a.csv, line 4 has 3 values, the header has 2 columns"),
         ("a.csv", 'text,label\na,1\n"b,1\n', "a.csv, line 3 is not valid CSV: unexpected end of data"),

@@ -62,7 +62,7 @@ def test_a_key_that_a_row_leaves_out_is_told_with_its_line_where_it_is_asked_for
     table = read_file(write(tmp_path / "a.json", written))
 
     assert table.values("text") == ["a", "b"]
-    with pytest.raises(StudyError, match=r"a\.json, line 1 has no key label, which other rows have$"):
+    with pytest.raises(StudyError, match=r"a\.json, line 1 has no key label, which other rows have; give it one"):
         table.values("label")
 
 

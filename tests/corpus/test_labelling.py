@@ -78,7 +78,9 @@ def test_what_is_no_label_is_refused_where_it_stands(none):
 
 
 def test_a_class_that_training_never_saw_is_refused_where_it_stands():
-    with pytest.raises(StudyError, match=r"^test\.tsv, line 3: unknown label 'c'; the classes are a, b$"):
+    with pytest.raises(
+        StudyError, match=r"^test\.tsv, line 3: unknown label 'c'; the classes are a, b, as the training rows"
+    ):
         labelled([("x", "a"), ("y", "b")], [("z", "a"), ("z", "c")])
 
 
@@ -160,5 +162,5 @@ def test_rows_share_a_group_number_if_and_only_if_their_groups_are_written_alike
 def test_a_row_without_a_group_is_named():
     tables = {"train": table([("kim",), (None,)], columns=("by",))}
 
-    with pytest.raises(StudyError, match=r"^train\.tsv, line 3 has no group in column by$"):
+    with pytest.raises(StudyError, match=r"^train\.tsv, line 3 has no group in column by; give it one of its own$"):
         number_groups(tables, "by")

@@ -196,7 +196,10 @@ def test_a_missing_text_is_an_empty_one():
             "train.jsonl, line 2: column text must hold texts, found 5",
         ),
         ({"train.tsv": TRAIN, "test.tsv": DEV + "hm\t2\n"}, "test.tsv, line 3: unknown label '2'; the classes are"),
-        ({"train.tsv": TRAIN, "test.tsv": DEV + "hm\t-1\n"}, "test.tsv, line 3: the labels are hidden (-1); take"),
+        (
+            {"train.tsv": TRAIN, "test.tsv": DEV + "hm\t-1\n"},
+            "test.tsv, line 3: unknown label '-1'; the classes are 0, 1. If",
+        ),
         (
             {"train.tsv": TRAIN, "test.tsv": DEV.replace("1", "-1")},
             "test.tsv hides its labels, and no dev file replaces",
@@ -284,7 +287,7 @@ def test_a_file_that_is_a_link_into_a_cache_is_read():
 
 def test_columns_and_separator_need_a_file_that_has_them():
     row = '[{"text": "a", "label": 1}, {"text": "b", "label": 0}]'
-    expected = "FOLDER: `columns` and `separator` are of TSV and CSV, and no such file was read"
+    expected = "FOLDER: `columns` and `separator` are of TSV and CSV, and no such file was read; leave them out"
 
     assert complaint({"dataset.yaml": "separator: tab", "train.json": row, "test.json": row}) == expected
 

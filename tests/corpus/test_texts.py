@@ -68,6 +68,44 @@ def test_a_usual_name_above_numbers_beside_texts_is_asked_about(numbered, texts)
     assert f"`text: {texts}`" in told
 
 
+QUESTIONS = ["what did they say of the lamp ?", "was it worth all the money ?"] * 10
+
+
+def test_a_few_long_texts_that_repeat_are_texts_unless_they_name_the_classes():
+    many = {"text": PROSE * 5, "label": ["0", "1", "1"] * 33 + ["0"]}
+    table = Table("train.csv", pd.DataFrame(many | {"question": QUESTIONS * 5}, dtype=object))
+    with pytest.raises(StudyError, match="column text holds texts, column question holds texts"):
+        find_text_columns(table, (), ("label",))
+    names = [f"customers who want their money {('back', 'now')[int(label)]}" for label in many["label"]]
+    one = ["what did they say of the lamp ?"] * 100
+    told = Table("train.csv", pd.DataFrame(many | {"label_text": names, "prompt": one}, dtype=object))
+    assert find_text_columns(told, (), ("label",)) == ("text",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u8fd9\u4e2a\u4ea7\u54c1\u5f88\u597d\u7528",
+        "\u0e2a\u0e34\u0e19\u0e04\u0e49\u0e32\u0e14\u0e35\u0e21\u0e32\u0e01",
+    ],
+)
+def test_texts_without_blanks_between_words_are_texts(text):
+    assert "column text holds texts, column title holds texts" in complaint(
+        text=[f"{text}{at}" for at in range(20)], title=[f"{at}{text}" for at in range(20)]
+    )
+
+
+def test_a_key_that_some_rows_leave_out_does_not_matter_where_nobody_asks_for_it():
+    rows = pd.DataFrame({"text": PROSE, "label": ["0", "1"] * 10, "id": [*NUMBERS[1:], None]}, dtype=object)
+    read = Table("train.jsonl", rows, "JSON Lines", lacking={"id": 19})
+
+    assert find_text_columns(read, (), ("label",)) == ("text",)
+
+
+def test_an_empty_column_of_a_usual_name_is_told_as_such():
+    assert "column sentence holds nothing, column text holds texts" in complaint(sentence=[""] * 20, text=PROSE)
+
+
 def test_numbers_alone_are_asked_about():
     told = "train.csv: column sentence holds numbers; say in dataset.yaml which to read: `text: sentence` if these are"
 
@@ -114,6 +152,21 @@ def test_a_header_that_looks_like_a_row_is_answered_with_the_line_that_names_the
     with pytest.raises(StudyError, match="its first line looks like a row; if it is one, name the columns") as caught:
         read.find("label")
     assert str(caught.value).endswith(f"in dataset.yaml: `columns: {columns}`")
+
+
+def test_the_label_is_guessed_by_how_often_it_repeats():
+    rows = [[str(at), f"the lamp number {at}", "good"] for at in range(1, 9)]
+    read = Table("train.csv", pd.DataFrame(rows, columns=["0", "the lamp number 0", "good"]), "semicolon-separated")
+
+    with pytest.raises(StudyError, match=r"`columns: \[column1, text, label\]`$"):
+        read.find("label")
+
+
+def test_a_header_of_one_column_is_answered_with_the_separator():
+    read = Table("train.csv", pd.DataFrame([["1:so good"]], columns=["label:text"]), "comma-separated")
+
+    with pytest.raises(StudyError, match=r"has no column label; it has label:text: if another .* `separator: ':'`$"):
+        read.find("label")
 
 
 def test_a_header_that_is_one_is_answered_with_its_names():

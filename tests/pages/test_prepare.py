@@ -166,7 +166,7 @@ def test_a_malformed_row_gets_one_line_with_its_number():
     write_text(paths.SOURCES / "mine/test.tsv", "sentence\tlabel\nfine\t1\n")
     write_params(OWN_DATA)
 
-    expected = "prepare: data/sources/mine/train.tsv, line 3 has 1 values, the header has 2 columns"
+    expected = "prepare: data/sources/mine/train.tsv, line 3 has 1 value, the header has 2 columns"
     assert complaint("prepare", prepare.main) == expected
 
 

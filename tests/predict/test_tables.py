@@ -220,6 +220,29 @@ def test_blanks_around_the_names_of_columns_do_not_matter(tmp_path):
     assert table.columns == ["text", "label"]
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_line_that_tells_excel_the_separator_stays_above_the_header(tmp_path, mark, end):
+    made, texts = rewritten(written(tmp_path, "a.csv", mark + end.join([b"sep=;", b"text;n", b"a, b;1", b""])))
+
+    assert texts == ["a, b"]
+    header = b"text;n;label;probability;flagged"
+    assert made == mark + end.join([b"sep=;", header, b"a, b;1;c3;0.250000;", b""])
+
+
+def test_lines_may_end_in_returns_alone(tmp_path):
+    made, texts = rewritten(written(tmp_path, "a.tsv", b"text\tn\rx\t1\rxy\t2\r"))
+
+    assert texts == ["x", "xy"]
+    assert made.startswith(b"text\tn\tlabel\tprobability\tflagged\rx\t1\tc1\t")
+
+
+def test_blanks_before_quotation_marks_do_not_matter(tmp_path):
+    _, texts = rewritten(written(tmp_path, "a.csv", b'text, n\nplain, "so, so"\n"a, b", 1\n'))
+
+    assert texts == ["plain", "a, b"]
+
+
 def test_a_file_without_header_gets_none(tmp_path):
     made, texts = rewritten(written(tmp_path, "a.csv", b"x,1\ny,2"), columns=["text", "n"])
 

@@ -16,6 +16,9 @@ INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 WHOLE = re.compile(r"(0|-?[1-9][0-9]*)(\.0*)?")  # 1, 1. and 1.0
 TRUTHS = {"false", "true"}
 HIDDEN = "-1"  # what GLUE on the Hub says instead of a secret test label
+HIDING = {"", HIDDEN, "?", "-", "none", "null", "nan", "n/a", "unknown", "hidden"}  # in small letters, likewise
+DIGITS = re.compile(r"[-+]?\d+(\.0*)?")  # also 007
+WRITTEN = "names as written"
 FEW_CLASSES = 20  # so many may have a row each
 
 
@@ -71,9 +74,18 @@ def find_classes(tables: Mapping[str, Table], columns: ColumnSettings) -> Classe
 
 
 def hides_labels(test: Table, train: Table, column: str) -> bool:
-    """Whether every label of a test split is missing or -1, which the training rows do not know as a label."""
-    written = {_spell(value) for value in test.values(column)}
-    return written <= {"", HIDDEN, "-1.0"} and HIDDEN not in {_spell(value) for value in train.values(column)}
+    """Whether every label of a test split is missing, -1 or the like, and none of that a label of the training rows."""
+    values = test.values(column)
+    written, known = ({_plain(value) for value in some} for some in (values, train.values(column)))
+    return all(map(_may_be_label, values)) and written <= HIDING and not (written - {""}) & known
+
+
+def _may_be_label(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _plain(label: Any) -> str:
+    return _spell(label).casefold().removesuffix(".0")
 
 
 def _read_labels(table: Table, column: str) -> list[str]:
@@ -124,6 +136,7 @@ def _read_own(table: Table, own: Sequence[str], names: Sequence[str], *, is_give
         index = {str(at): position[name] for at, name in enumerate(own) if name in position}
     elif is_given and not common and len(own) == len(names):
         index = {str(at): at for at in range(len(own))}
+        return Reading(index=index, told=_told("indices", index, names))
     else:
         raise StudyError(
             f"{table.name} names its classes {listed(own)}, which does not fit {listed(names)}; `label_names` in "
@@ -157,7 +170,7 @@ def _read_plain(
             _require_classes(table, labels, columns.label)
         found = {spell(label) for label in labels}
         names = sorted(found, key=int) if all(map(INTEGER.fullmatch, found)) else sorted(found)
-        return names, Reading(index={name: at for at, name in enumerate(names)}, told="names as written", spell=spell)
+        return names, Reading(index={name: at for at, name in enumerate(names)}, told=WRITTEN, spell=spell)
     readings = {
         "names": {spell(name): at for at, name in enumerate(names)},
         "indices": {str(at): at for at in range(len(names))},
@@ -222,8 +235,8 @@ def _require_classes(table: Table, labels: Sequence[str], column: str) -> None:
     """Refuse a column of measured numbers, or one whose values hardly repeat."""
     found = set(labels)
     advice = "name the column of the classes with `label:` in dataset.yaml"
-    if all(map(NUMBER.fullmatch, found)) and not all(map(WHOLE.fullmatch, found)):
-        position = next(at for at, label in enumerate(labels) if not WHOLE.fullmatch(label))
+    if all(map(NUMBER.fullmatch, found)) and not all(map(DIGITS.fullmatch, found)):
+        position = next(at for at, label in enumerate(labels) if not DIGITS.fullmatch(label))
         raise StudyError(
             f"{table.place(position)}: column {column} holds numbers such as {shortened(labels[position])}, "
             f"{len(found)} different ones, not classes; {advice}, or `label_values: names` if each number is one"
@@ -244,13 +257,25 @@ def _look_up(table: Table, labels: list[str], reading: Reading) -> NDArray[np.in
     numbers = [index[label] for label in labels]
     if -1 in numbers:
         position = numbers.index(-1)
-        raise StudyError(f"{table.place(position)}: {_unknown(labels[position], reading)}")
+        raise StudyError(f"{table.place(position)}: {_unknown(labels[position], set(labels), reading)}")
     return np.array(numbers, dtype=np.int64)
 
 
-def _unknown(label: str, reading: Reading) -> str:
-    if reading.spell(label) == HIDDEN:
+def _unknown(label: str, labels: Collection[str], reading: Reading) -> str:
+    found = {reading.spell(one) for one in labels}
+    if found == {HIDDEN}:
         return f"the labels are hidden ({HIDDEN}); take a split that has labels"
-    near = [name for name in reading.index if name.casefold() == label.casefold()]
-    hint = f" ({near[0]} differs by case alone)" if near else ""
-    return f"unknown label {shortened(label)!r}; the classes are {listed(reading.index)}{hint}"
+    told = f"unknown label {shortened(label)!r}; the classes are {listed(reading.index)}"
+    if near := [name for name in reading.index if name.casefold() == label.casefold()]:
+        return f"{told} ({near[0]} differs by case alone)"
+    if reading.spell(label) == HIDDEN:
+        in_order: list[str] = sorted(found, key=int) if all(map(INTEGER.fullmatch, found)) else ["..."]
+        return (
+            f"{told}. If -1 hides a label, remove such rows; if it is a class, dataset.yaml names the classes as they "
+            f"are written: `label_names: [{listed(in_order)}]`"
+        )
+    return (
+        f"{told}, as the training rows have them: add such rows there, or remove them here"
+        if reading.told == WRITTEN
+        else told
+    )

@@ -15,6 +15,7 @@ from stages.foundation.errors import StudyError
 NAMES = {separator: name for name, separator in SEPARATORS.items()}
 RECORDS_LOOKED_AT = 1000  # of a file without a header
 LONGEST_VALUE = 2**31 - 1  # characters; the csv module's own limit is 131,072
+EXCEL_LINE = re.compile(r"sep=(.)[ \t]*(?=[\r\n])")  # above the header, where Excel looks for it
 QUOTED_VALUE = re.compile(r'(?<![^\t\n])"((?:[^"]|"")*+)"(?![^\t\n])')  # a whole value in quotation marks
 
 Record = tuple[int, list[str]]  # first line, values
@@ -26,6 +27,7 @@ class Layout:
 
     separator: str
     quoted: bool  # as RFC 4180 says: in quotation marks a value may hold anything; else a mark means nothing
+    spaced: bool = False  # blanks between a separator and a quotation mark belong to neither
 
     def told(self, text: str) -> str:
         """The layout in words."""
@@ -46,10 +48,14 @@ def find_layout(text: str, path: Path, settings: FilesSettings) -> Layout:
     Raises:
         StudyError: If more than one separator fits.
     """
+    said = EXCEL_LINE.match(text)
+    text = without_excel_line(text)
     own = "\t" if ".tsv" in path.name.casefold() else ","
     candidates = [own, *(separator for separator in NAMES if separator != own)]
     if settings.delimiter is not None:
         return _layout(text, settings.delimiter, settings)
+    if said:
+        return _layout(text, said[1], settings)
     if settings.columns is not None:
         fitting = [
             separator
@@ -64,15 +70,22 @@ def find_layout(text: str, path: Path, settings: FilesSettings) -> Layout:
     return _layout(text, fitting[0] if fitting else own, settings)
 
 
+def without_excel_line(text: str) -> str:
+    """The text without a first line such as `sep=;`; the others keep their numbers."""
+    said = EXCEL_LINE.match(text)
+    return text[said.end() :] if said else text
+
+
 def records(text: str, path: Path, layout: Layout) -> Iterator[Record]:
     """The rows of the file, a header among them, without empty lines.
 
     Raises:
         StudyError: If the quotation marks do not go together; names the line.
     """
+    text = without_excel_line(text)
     if not layout.quoted:
         return ((number, line.split(layout.separator)) for number, line in lines(text))
-    return _quoted_records(text, path, layout.separator)
+    return _quoted_records(text, path, layout)
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
@@ -80,10 +93,12 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1) if line)
 
 
-def _quoted_records(text: str, path: Path, separator: str) -> Iterator[Record]:
+def _quoted_records(text: str, path: Path, layout: Layout) -> Iterator[Record]:
     """RFC 4180: a value in quotation marks may hold separators, doubled quotation marks and line ends."""
     csv.field_size_limit(LONGEST_VALUE)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=layout.separator, skipinitialspace=layout.spaced, strict=True
+    )
     start = 1
     try:
         for values in reader:
@@ -96,9 +111,23 @@ def _quoted_records(text: str, path: Path, separator: str) -> Iterator[Record]:
 
 def _layout(text: str, separator: str, settings: FilesSettings) -> Layout:
     """Between tabs a quotation mark means nothing, as in GLUE, unless the whole file is quoted."""
-    if settings.quoting is not None:
-        return Layout(separator=separator, quoted=settings.quoting == "csv")
-    return Layout(separator=separator, quoted=separator != "\t" or _is_quoted(text))
+    quoted = settings.quoting == "csv" or (settings.quoting is None and (separator != "\t" or _is_quoted(text)))
+    return Layout(separator=separator, quoted=quoted, spaced=quoted and _is_spaced(text, separator))
+
+
+def _is_spaced(text: str, separator: str) -> bool:
+    """Whether values in quotation marks stand behind blanks, as in `good, "so far, so good"`, and all rows fit then."""
+    beside = re.escape(separator)
+    if separator.isspace() or not re.search(f'{beside} +"', text):
+        return False
+    rest = re.sub(f'(?<![^{beside}\r\n])"(?:[^"]|"")*+"(?![^{beside}\r\n])', "", text)  # what stands as it should
+    if not re.search(f'{beside} +"', rest):
+        return False
+    layout = Layout(separator=separator, quoted=True, spaced=True)
+    try:
+        return len({len(values) for _, values in _quoted_records(text, Path(), layout)}) == 1
+    except StudyError:
+        return False
 
 
 def _is_quoted(text: str) -> bool:

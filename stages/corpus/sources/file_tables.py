@@ -8,7 +8,7 @@ from pathlib import Path
 from stages.corpus.sources.classes import hides_labels
 from stages.corpus.sources.formats import ENDINGS, ENDINGS_TOLD, read_file
 from stages.corpus.sources.settings import FilesSettings
-from stages.corpus.sources.table import Table
+from stages.corpus.sources.table import Table, shortened
 from stages.foundation.errors import StudyError
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -39,8 +39,12 @@ def find_tables(folder: Path, settings: FilesSettings) -> FileTables:
         tables = {split: read_file(_named(folder, name), settings) for split, name in settings.splits.given().items()}
         origin = settings.splits.test
         _require_labels(tables, settings)
-    if (settings.columns or settings.separator) and not any("separated" in table.told for table in tables.values()):
-        raise StudyError(f"{folder}: `columns` and `separator` are of TSV and CSV, and no such file was read")
+    if (settings.columns or settings.separator) and not any(table.is_delimited for table in tables.values()):
+        raise StudyError(
+            f"{folder}: `columns` and `separator` are of TSV and CSV, and no such file was read; leave them out"
+        )
+    if settings.columns and settings.label_names is None:
+        _refuse_header_as_row(tables, settings.label)
     read = {Path(table.name).name for table in tables.values()}
     return FileTables(tables=tables, test_origin=origin, unused=_unused(folder, read))
 
@@ -55,6 +59,8 @@ def _usual_tables(folder: Path, settings: FilesSettings) -> tuple[dict[str, Tabl
     others = [file for name in VALIDATION_NAMES if (file := _find(folder, name))]
     file = _find(folder, "test")
     test = None if file is None else read_file(file, settings)
+    if test is not None and test.is_delimited and settings.columns is None:
+        _require_header(test, train)
     lack = _lack(test, train, settings.label)
     if lack:
         stand_in = _stand_in(folder, train_file, test, others, lack)
@@ -68,6 +74,28 @@ def _usual_tables(folder: Path, settings: FilesSettings) -> tuple[dict[str, Tabl
     if others:
         tables["validation"] = read_file(others[0], settings)
     return tables, origin
+
+
+def _require_header(test: Table, train: Table) -> None:
+    """Refuse to take a row for a header, and then its file for one that has no labels."""
+    if not any(train.has(name) for name in test.frame if name):
+        raise StudyError(
+            f"{test.name} has none of the columns of {train.name}, its first line holds {test.column_names()}: "
+            f"put a line with their names, {train.column_names()}, above its rows"
+        )
+
+
+def _refuse_header_as_row(tables: dict[str, Table], label: str) -> None:
+    """Where dataset.yaml names the columns, a first line of other names would be a row of a class of its own."""
+    train = tables["train"]
+    first, *rest = train.values(label)
+    others = {value for name, table in tables.items() for value in table.values(label)[1:]}
+    if train.is_delimited and first not in others and 2 * len(set(rest)) <= len(rest):
+        raise StudyError(
+            f"{train.place(0)}: no other row has the label {shortened(first)}. If the line names the columns, leave "
+            f"`columns` out of dataset.yaml and say `label: {shortened(first)}`; if it is a row, say what the classes "
+            "are called, `label_names`"
+        )
 
 
 def _lack(test: Table | None, train: Table, label: str) -> str:
@@ -92,7 +120,10 @@ def _stand_in(folder: Path, train: Path, test: Table | None, others: list[Path],
     if test is None:
         raise StudyError(f"{folder} has no test file; call it test (or dev) with one of {ENDINGS_TOLD}")
     if "hides" in lack:
-        raise StudyError(f"{test.name} hides its labels, and no dev file replaces it; a test file needs labels")
+        raise StudyError(
+            f"{test.name} hides its labels, and no dev file replaces it; give it labels, or put rows that have some "
+            "into a file named dev"
+        )
     raise StudyError(f"{test.name} has no column of labels; it has {test.column_names()}, and no dev file replaces it")
 
 

@@ -65,7 +65,8 @@ def _decode(path: Path) -> str:
         except (OSError, EOFError, zlib.error) as error:
             raise StudyError(f"{path} is not readable as gzip: {error}") from None
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
+        return text if "\n" in text else text.replace("\r", "\n")  # some programs end lines in this way alone
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise StudyError(f"{path}, line {line} is not UTF-8 ({error.reason}); save the file as UTF-8") from None
@@ -107,14 +108,22 @@ def _check_widths(rows: list[Record], header: list[str], path: Path, *, named_by
     for line, values in rows:
         if not least <= len(values) <= len(header):
             raise StudyError(
-                f"{path}, line {line} has {len(values)} values, {named_by} {len(header)} columns"
-                f"{_advice(values, header)}"
+                f"{path}, line {line} has {_number(len(values), 'value')}, {named_by} {_number(len(header), 'column')}"
+                f"{_advice(rows, header, named_by)}"
             )
 
 
-def _advice(values: list[str], header: list[str]) -> str:
-    """Of the usual fault, a text that holds the separator."""
-    if len(values) < len(header):
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _advice(rows: list[Record], header: list[str], named_by: str) -> str:
+    """Of the usual faults: names that are missing, and a text that holds the separator."""
+    widths = {len(values) for _, values in rows}
+    if len(widths) == 1:
+        what = "`columns`" if "`columns`" in named_by else "the header, which is the first line,"
+        return f"; all rows have {len(rows[0][1])}: {what} must name each of them"
+    if max(widths) <= len(header):
         return ""
     return ": a value that holds the separator stands in quotation marks, or dataset.yaml names another `separator`"
 
@@ -133,6 +142,8 @@ def _read_json(text: str, path: Path) -> Table:
     columns = list(dict.fromkeys(key for _, record in found for key in record))
     if not columns:
         raise StudyError(f"{path} is empty")
+    if len(found) == 1 and any(isinstance(value, list) for value in found[0][1].values()):
+        raise StudyError(f"{path} holds one object with lists in it; {JSON_EXPECTED}, each of them a row")
     lacking = {}
     for column in columns:
         position = next((at for at, (_, record) in enumerate(found) if column not in record), None)

@@ -55,8 +55,11 @@ def number_groups(tables: Mapping[str, Table], column: str) -> dict[str, NDArray
     """
     values = {name: table.values(column) for name, table in tables.items()}
     for name, groups in values.items():
-        if None in groups:
-            raise StudyError(f"{tables[name].place(groups.index(None))} has no group in column {column}")
+        for position, group in enumerate(groups):
+            if group is None or not str(group).strip():
+                raise StudyError(
+                    f"{tables[name].place(position)} has no group in column {column}; give it one of its own"
+                )
     numbers, _ = pd.factorize(np.array([str(group) for groups in values.values() for group in groups], dtype=object))
     ends = np.cumsum([len(groups) for groups in values.values()])[:-1]
     return dict(zip(values, np.split(numbers.astype(np.int64), ends), strict=True))

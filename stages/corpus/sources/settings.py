@@ -134,4 +134,10 @@ def read_settings(folder: Path) -> Settings:
         StudyError: For a key that is unknown, missing or ill-typed.
     """
     file = folder / "dataset.yaml"
-    return cast(Settings, build(Settings, read_yaml(file), file)) if file.exists() else FilesSettings()
+    return cast(Settings, build(Settings, read_yaml(file), file)) if _says_something(file) else FilesSettings()
+
+
+def _says_something(file: Path) -> bool:
+    """Whether there is more than comments in it."""
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.exists() else []
+    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)

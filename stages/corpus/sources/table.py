@@ -44,7 +44,8 @@ class Table:
         if len(names) == 1:
             return names[0]
         if names:
-            raise StudyError(f"{self.name} has {len(names)} columns of the name {column}: {', '.join(names)}")
+            way = "give them different names" if len(set(names)) < len(names) else "write it as the file does"
+            raise StudyError(f"{self.name} has {len(names)} columns of the name {column}: {', '.join(names)}; {way}")
         raise StudyError(f"{self.name} has no column {column}; it has {self.column_names()}: {self._advice()}")
 
     def values(self, column: str) -> list[Any]:
@@ -55,14 +56,29 @@ class Table:
         """
         name = self.find(column)
         if name in self.lacking:
-            raise StudyError(f"{self.place(self.lacking[name])} has no key {name}, which other rows have")
-        series = self.frame[name]
-        values: list[Any] = series.astype(object).where(series.notna(), None).tolist()
-        return values
+            raise StudyError(
+                f"{self.place(self.lacking[name])} has no key {name}, which other rows have; give it one, or remove "
+                "the row"
+            )
+        return self._python_values(self.frame[name])
+
+    def first_values(self, column: str) -> list[Any]:
+        """Likewise of the first rows alone, None where a key is left out, too."""
+        return self._python_values(self.frame[self.find(column)].head(ROWS_LOOKED_AT))
 
     def column_names(self) -> str:
         """All columns, for people."""
         return listed(self.frame)
+
+    @property
+    def is_delimited(self) -> bool:
+        """Whether it is TSV or CSV."""
+        return self.told.partition(",")[0].endswith("-separated")
+
+    @staticmethod
+    def _python_values(series: "pd.Series[Any]") -> list[Any]:
+        values: list[Any] = series.astype(object).where(series.notna(), None).tolist()
+        return values
 
     def _spellings(self, column: str) -> list[str]:
         """The columns that this name may mean."""
@@ -73,7 +89,9 @@ class Table:
         return []
 
     def _advice(self) -> str:
-        if self.told.partition(",")[0].endswith("-separated") and self._begins_with_a_row():
+        if self.is_delimited and self.frame.shape[1] == 1:
+            return "if another character stands between its values, name it in dataset.yaml, e.g. `separator: ':'`"
+        if self.is_delimited and self._begins_with_a_row():
             names = ", ".join(self._guessed_names())
             return (
                 f"its first line looks like a row; if it is one, name the columns in dataset.yaml: `columns: [{names}]`"
@@ -90,12 +108,14 @@ class Table:
         )
 
     def _guessed_names(self) -> list[str]:
-        """The longest value of the first row is its text, the shortest its label."""
+        """The longest value of the first row is its text, the label that which differs least from row to row."""
         lengths = [len(str(name)) for name in self.frame]
-        names = [f"column{at}" for at in range(1, len(lengths) + 1)]
-        names[len(lengths) - 1 - lengths[::-1].index(min(lengths))] = "label"
-        names[lengths.index(max(lengths))] = "text"
-        return names
+        text = lengths.index(max(lengths))
+        rows = self.frame.head(ROWS_LOOKED_AT)
+        differing = [len({str(name), *map(str, rows.iloc[:, at])}) for at, name in enumerate(self.frame)]
+        label = min((at for at in range(len(lengths)) if at != text), key=lambda at: (differing[at], lengths[at], -at))
+        special = {text: "text", label: "label"}
+        return [special.get(at, f"column{at + 1}") for at in range(len(lengths))]
 
 
 def shortened(value: object) -> str:

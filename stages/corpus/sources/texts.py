@@ -2,13 +2,17 @@
 
 import re
 
-from stages.corpus.sources.table import NUMBER, ROWS_LOOKED_AT, Table, shortened
+from stages.corpus.sources.table import NUMBER, Table, shortened
 from stages.foundation.errors import StudyError
 
 USUAL = ("sentence", "text")  # names that a column of texts has where dataset.yaml names none
 PROSE_WORDS = 3  # with letters, in at least half of the values
-ROWS_PER_VALUE = 20  # at most, on average: what repeats more is a name of something
+SENTENCE_WORDS = 5  # likewise
+ROWS_PER_VALUE = 20  # at most, on average: what repeats more and is no sentence is a name of something
 WORD = re.compile(r"(?<!\S)\S*[^\W\d_]{2}\S*")
+UNPARTED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]{2}"
+)  # no blanks between words
 READINGS_SHOWN = 4
 
 
@@ -18,7 +22,7 @@ def find_text_columns(table: Table, named: tuple[str, ...], others: tuple[str, .
     Args:
         table: The training rows.
         named: What dataset.yaml names, if it does.
-        others: Columns that hold something else: labels and groups.
+        others: Columns that hold something else: labels, and perhaps groups.
 
     Raises:
         StudyError: If a column is not there, or dataset.yaml names none and not one alone may be meant.
@@ -27,15 +31,16 @@ def find_text_columns(table: Table, named: tuple[str, ...], others: tuple[str, .
         return named
     taken = {table.find(column) for column in others}
     usual = [table.find(column) for column in USUAL if table.has(column)]
-    prose = [name for name in _names_once(table) if name not in taken and _is_prose(table.values(name))]
+    labels = table.first_values(others[0])
+    prose = [name for name in _names_once(table) if name not in taken and _is_prose(table.first_values(name), labels)]
     candidates = [name for name in table.frame if name in usual or name in prose]
     if not usual:
         raise StudyError(_none_is_usual(table, prose))
     if len(candidates) > 1:
-        pair = [name for name in candidates if not _are_numbers(table.values(name))]
+        pair = [name for name in candidates if _holding(table, name) == "texts"]
         readings = _readings(candidates, pair)
         raise StudyError(f"{_told(table, candidates)}; say in dataset.yaml which to read: {readings}")
-    if _are_numbers(table.values(usual[0])):
+    if _holding(table, usual[0]) == "numbers":
         readings = f"`text: {usual[0]}` if these are the texts, or another column"
         raise StudyError(f"{_told(table, candidates)}; say in dataset.yaml which to read: {readings}")
     return (usual[0],)
@@ -60,21 +65,36 @@ def _names_once(table: Table) -> list[str]:
     return [name for name in names if isinstance(name, str) and name and names.count(name) == 1]
 
 
-def _is_prose(values: list[object]) -> bool:
-    """Whether a column looks like texts, not like numbers, dates, names or the like."""
-    texts = [value for value in values[:ROWS_LOOKED_AT] if isinstance(value, str) and value.strip()]
-    worded = sum(len(WORD.findall(text)) >= PROSE_WORDS for text in texts)
-    return 2 * worded >= len(texts) > 0 and ROWS_PER_VALUE * len(set(texts)) > len(texts)
+def _is_prose(values: list[object], labels: list[object]) -> bool:
+    """Whether a column looks like texts, not like numbers, dates, names, classes in other words or the like."""
+    rows = [
+        (value, str(label))
+        for value, label in zip(values, labels, strict=True)
+        if isinstance(value, str) and value.strip()
+    ]
+    texts = {value for value, _ in rows}
+    words = sorted(_num_words(value) for value, _ in rows)
+    usual = words[len(words) // 2] if rows else 0
+    if ROWS_PER_VALUE * len(texts) > len(rows):
+        return usual >= PROSE_WORDS
+    names_classes = len(set(rows)) == len(texts) == len({label for _, label in rows})
+    return usual >= SENTENCE_WORDS and len(texts) > 1 and not names_classes
 
 
-def _are_numbers(values: list[object]) -> bool:
-    told = [str(value).strip() for value in values[:ROWS_LOOKED_AT] if value is not None]
-    return bool(told) and all(NUMBER.fullmatch(value) for value in told)
+def _num_words(text: str) -> int:
+    return max(len(WORD.findall(text)), len(UNPARTED.findall(text)))
+
+
+def _holding(table: Table, column: str) -> str:
+    told = [str(value).strip() for value in table.first_values(column) if value is not None]
+    if not any(told):
+        return "nothing"
+    return "numbers" if all(NUMBER.fullmatch(value) for value in told) else "texts"
 
 
 def _told(table: Table, candidates: list[str]) -> str:
     """What each of the columns holds."""
-    holding = [f"{name} holds {'numbers' if _are_numbers(table.values(name)) else 'texts'}" for name in candidates]
+    holding = [f"{name} holds {_holding(table, name)}" for name in candidates]
     return f"{table.name}: {', '.join(f'column {told}' for told in holding[:READINGS_SHOWN])}"
 
 
