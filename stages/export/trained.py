@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from stages.engine.models.record import read_record
@@ -14,11 +13,13 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json, read_yaml
 from stages.foundation.split import Split, read_split
+from stages.predict.experiments import fetched
 
 LOCK = Path("dvc.lock")
 CLASS_SCORES = Path("metrics/classes.json")
 CALIBRATION = "calibration.json"  # in the model's folder
 RECORDED = (paths.POOL_METRICS, paths.SUBSET_METRICS, paths.SCORES, paths.PROVENANCE_METRICS)
+NEEDED = (LOCK, paths.VALIDATION, paths.DATA_CARD, paths.MODEL, *RECORDED)  # of an experiment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,41 +53,13 @@ def find_trained(experiment: str | None, model: Path | None) -> Iterator[Trained
         StudyError: If there is none, its validation rows are not there, or the workspace's metrics are of another one.
     """
     if experiment is not None:
-        with TemporaryDirectory() as place:
-            _fetch(experiment, Path(place))
-            yield _trained(Path(place), Path(place) / paths.MODEL, facts=_facts(Path(place)))
+        with fetched(experiment, NEEDED, perhaps=[CLASS_SCORES]) as place:
+            yield _trained(place, place / paths.MODEL, facts=_facts(place))
     elif model is not None:
         yield _trained(Path(), model, facts=None)
     else:
         _require_own_metrics()
         yield _trained(Path(), paths.MODEL, facts=_facts(Path()))
-
-
-def _fetch(experiment: str, place: Path) -> None:
-    """Copy what an experiment committed and what its cache holds, laid out as in the workspace."""
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc.scm import RevError
-    from dvc_data.index import DataIndexDirError
-
-    try:
-        system = DVCFileSystem(str(Path.cwd()), rev=experiment)
-        for file in (LOCK, paths.VALIDATION, paths.DATA_CARD, *RECORDED):
-            (place / file).parent.mkdir(parents=True, exist_ok=True)
-            system.get_file(file.as_posix(), str(place / file))
-        if system.exists(CLASS_SCORES.as_posix()):
-            system.get_file(CLASS_SCORES.as_posix(), str(place / CLASS_SCORES))
-        system.get(paths.MODEL.as_posix(), str(place / paths.MODEL), recursive=True)
-    except RevError:
-        raise StudyError(
-            f"no experiment, branch or commit is called {experiment}; `dvc exp list -A` names experiments"
-        ) from None
-    except (FileNotFoundError, DataIndexDirError) as error:
-        raise StudyError(
-            f"the cache does not hold all of {experiment} ({error}): `dvc exp run` makes it again, or `dvc pull`"
-        ) from None
-    except DvcException as error:
-        raise StudyError(f"DVC cannot read {experiment}: {error}") from None
 
 
 def _trained(root: Path, folder: Path, *, facts: Facts | None) -> Trained:

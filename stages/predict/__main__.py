@@ -3,7 +3,7 @@
     python -m stages.predict "a fine film" "two hours too long"
     python -m stages.predict - < texts.txt                   one text a line
     python -m stages.predict reviews.csv --out judged.csv    the same file with columns added
-    python -m stages.predict reviews.parquet --text title body --jsonl --experiment n8000 | head
+    python -m stages.predict reviews.parquet --text body --jsonl --experiment n8000 | head
 
 Each row gets three columns: `label`, the most probable class; its `probability`, calibrated on validation rows; and
 `flagged`, empty unless a person should look: `unsure` below the probability above which validation rows had half the
@@ -64,7 +64,8 @@ def _parser() -> ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="texts; or - for standard input; or one file: TSV, CSV, JSON Lines, a JSON array (each also .gz), Parquet",
+        help="texts; or - for standard input, one text a line; or one file: TSV, CSV, JSON Lines, a JSON array (each "
+        "also .gz), Parquet",
     )
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--model", type=Path, metavar="FOLDER", help="a trained model; without it data/model, the last")

@@ -27,6 +27,7 @@ from stages.predict.tables import (
     standard_input,
     texts_of,
 )
+from stages.reporting.numbers import counted
 
 STANDARD_INPUT = "-"
 JSON_LINES = ".jsonl"
@@ -75,6 +76,7 @@ def _predict_table(table: Table, source: Path | None, options: Options, results:
         for line in model.told():
             _say(line)
         counts: Counter[str | None] = Counter()
+        rows_cut = 0
         with _polite(model), _output(options.out, results) as stream, Progress(table) as progress:
             json_lines = options.as_json_lines
             writer = cast(Writer, JsonLinesWriter(stream) if json_lines else table.writer(stream, added))
@@ -84,20 +86,23 @@ def _predict_table(table: Table, source: Path | None, options: Options, results:
                 stream.flush()
                 counts.update(predictions.labels)
                 counts.update(f"\0{flag}" for flag in predictions.flags if flag)
+                rows_cut += predictions.rows_cut
                 progress.advance(len(window), window.position)
             writer.close()
             stream.flush()
         if source is not None or options.inputs == [STANDARD_INPUT]:
             _say(_summary(counts, progress))
+        if rows_cut:
+            _say(f"of {counted(rows_cut, 'row')} what stands behind token {model.most_read:,} was not read")
 
 
 def _input(options: Options) -> tuple[Table, Path | None]:
     """What is read, and the file that it is, if it is one."""
-    if options.inputs == [STANDARD_INPUT]:
-        return standard_input(), None
     files = [Path(one) for one in options.inputs if _is_file(one)]
     if not files:
-        return texts_of(options.inputs), None
+        if options.columns is not None:
+            raise StudyError("--columns names the columns of a file, and these are texts; give the file by its name")
+        return (standard_input() if options.inputs == [STANDARD_INPUT] else texts_of(options.inputs)), None
     if len(options.inputs) > 1:
         raise StudyError(f"{files[0]} is a file: give one file alone, or texts alone")
     return open_table(files[0], options.columns), files[0]
@@ -150,7 +155,7 @@ def _check_output(out: Path | None, suffix: str, source: Path | None) -> None:
         if suffix == ".parquet":
             raise StudyError("Parquet can't be written to standard output: give --out FILE, or --jsonl")
         return
-    ending = Path(out.name.removesuffix(PACKED)).suffix.lower()
+    ending = Path(out.name.lower().removesuffix(PACKED)).suffix
     alike = {suffix, ".json"} if suffix == JSON_LINES else {suffix}
     if ending in FORMATS and ending not in alike:
         raise StudyError(f"--out {out} would hold {suffix[1:]}: end its name in {suffix}" + _or_jsonl(ending))
@@ -213,7 +218,7 @@ def _output(out: Path | None, results: BinaryIO) -> Iterator[BinaryIO]:
     partial = out.with_name(out.name + ".partial")
     try:
         with partial.open("wb") as file:
-            if out.name.endswith(PACKED):
+            if out.name.lower().endswith(PACKED):
                 with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
                     yield cast(BinaryIO, packed)
             else:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,11 @@ from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
 from stages.methods import load
 from stages.methods.method import Classifier
+from stages.predict.experiments import fetched
 from stages.scoring.calibration import WIDEST_INTERVAL, Calibrator, read_calibrator, scaled_probabilities
 
 BATCH_TOKENS = 16_384  # padded tokens of a forward pass; changes speed and memory, not what is predicted
+MOST_SPECIAL = 4  # tokens that a template adds; every other token is a byte of the text or more
 UNSURE, UNPROVEN, NO_TEXT = "unsure", "class unproven", "no text"  # why a row is flagged
 FLAGS = {
     (False, False): None,
@@ -36,6 +37,7 @@ class Predictions:
     labels: list[str | None]  # name of the most probable class; None where there is no text
     probabilities: NDArray[np.float64]  # (N, C), calibrated; NaN where there is no text
     flags: list[str | None]  # why somebody should look at the row; None: nothing speaks against it
+    rows_cut: int  # texts that were too long to be read to their end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,11 @@ class Model:
         """Name of each class index."""
         return self.classifier.record.label_names
 
+    @property
+    def most_read(self) -> int:
+        """Tokens of a text that it reads, special ones included; 0: all."""
+        return self.classifier.record.max_tokens
+
     def predict(self, texts: Sequence[str], second: Sequence[str] | None = None) -> Predictions:
         """Predict texts, or pairs of texts, in batches of like length.
 
@@ -62,7 +69,7 @@ class Model:
         seconds = [""] * len(texts) if second is None else second
         there = np.array([bool(first.strip() or other.strip()) for first, other in zip(texts, seconds, strict=True)])
         probabilities = np.full((len(texts), len(names)), np.nan)
-        rows = np.flatnonzero(there)
+        rows, rows_cut = np.flatnonzero(there), 0
         if len(rows):
             split = Split(
                 row_ids=rows,
@@ -74,12 +81,23 @@ class Model:
             logits = self.classifier.predict(split, BATCH_TOKENS)
             temperature = 1.0 if self.calibrator is None else self.calibrator.temperature
             probabilities[rows] = scaled_probabilities(logits, temperature)
+            rows_cut = self._rows_cut(split)
         best = np.where(there, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1), -1)
         return Predictions(
             labels=[names[index] if index >= 0 else None for index in best.tolist()],
             probabilities=probabilities,
             flags=self._flags(best, probabilities),
+            rows_cut=rows_cut,
         )
+
+    def _rows_cut(self, split: Split) -> int:
+        """How many texts are too long; only those long enough to be are cut into tokens for it."""
+        if not self.most_read:
+            return 0
+        seconds = [""] * len(split) if split.second is None else split.second
+        texts = [first + second for first, second in zip(split.sentences, seconds, strict=True)]
+        long = [at for at, text in enumerate(texts) if len(text.encode()) > self.most_read - MOST_SPECIAL]
+        return self.classifier.lengths(split.take(np.array(long))).rows_cut if long else 0
 
     def _flags(self, best: NDArray[np.int64], probabilities: NDArray[np.float64]) -> list[str | None]:
         """By row, why somebody should look at it; `best` is (N,) class index, -1 where there is no text."""
@@ -148,33 +166,5 @@ def found_model(folder: Path | None, experiment: str | None) -> Iterator[Model]:
     if experiment is None:
         yield load_model(folder or paths.MODEL, str(folder or paths.MODEL))
         return
-    with TemporaryDirectory(prefix="predict-") as temporary:
-        fetched = Path(temporary) / "model"
-        fetch(experiment, fetched)
-        yield load_model(fetched, f"experiment {experiment}")
-
-
-def fetch(experiment: str, target: Path) -> None:
-    """Copy the model of an experiment, a commit, a branch or a tag out of DVC's cache, or its remote.
-
-    Raises:
-        StudyError: If there is no such experiment, or its model is no longer kept.
-    """
-    from dvc.api import DVCFileSystem  # a second to import, which the other ways can do without
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-
-    try:
-        system = DVCFileSystem(".", rev=experiment)
-        system.get(paths.MODEL.as_posix(), str(target), recursive=True)
-    except (FileNotFoundError, DataIndexDirError):
-        raise StudyError(
-            f"the cache no longer holds the model of {experiment}; `dvc pull` fetches it from a remote, or run the "
-            "experiment again"
-        ) from None
-    except DvcException as error:
-        reason = " ".join(str(error).split())
-        raise StudyError(
-            f"no experiment is called {experiment}; `dvc exp list -A` names them (of several of one name, give the "
-            f"commit): {reason}"
-        ) from None
+    with fetched(experiment, [paths.MODEL]) as place:
+        yield load_model(place / paths.MODEL, f"experiment {experiment}")

@@ -148,7 +148,7 @@ class ByteLines:
         self.size = path.stat().st_size  # bytes, as packed
         self.number = 0  # of the line read last, from 1
         self._file = path.open("rb")
-        self.stream: Any = gzip.GzipFile(fileobj=self._file) if path.name.endswith(PACKED) else self._file
+        self.stream: Any = gzip.GzipFile(fileobj=self._file) if path.name.lower().endswith(PACKED) else self._file
 
     @property
     def position(self) -> int:

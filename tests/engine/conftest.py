@@ -125,6 +125,14 @@ def pairs(num_rows: int, *, seed: int = 0) -> Split:
     return replace(second, sentences=others, second=second.sentences)
 
 
+def long_pairs() -> Split:
+    """Pairs of which some are longer than PARAMS reads: by the first text, by the second, by both."""
+    split, long = pairs(9, seed=3), " ".join(["good film"] * 20)
+    firsts, seconds = [*split.sentences], [*(split.second or [])]
+    firsts[1], seconds[2], firsts[3], seconds[3] = long, long, f"bad {long}", f"{long} bad"
+    return replace(split, sentences=firsts, second=seconds)
+
+
 def turned(split: Split) -> Split:
     """The same texts, each with the other class."""
     return replace(split, labels=1 - split.labels)

@@ -153,6 +153,16 @@ def test_a_text_of_100000_words_and_any_script_are_texts_like_others(predict):
     assert [row["label"] for row in rows_of(out)] == ["positive", "positive"]
 
 
+def test_texts_that_were_cut_are_told_once_at_the_end(predict, lora, here, monkeypatch):
+    monkeypatch.setattr(tables, "WINDOW_ROWS", 2)
+    (here / "a.csv").write_text("text\n" + f"{'good ' * 30}\ngood\n" * 3)
+
+    _, err = predict("a.csv", model=lora)
+    assert err.splitlines()[-1] == "of 3 rows what stands behind token 16 was not read"
+    assert err.count("not read") == 1
+    assert "not read" not in predict(GOOD, model=lora)[1]
+
+
 def test_a_column_that_is_there_is_never_written_again_unless_the_new_ones_are_called_otherwise(
     predict, complaint, here
 ):
@@ -185,6 +195,7 @@ def test_a_file_is_there_whole_or_not_at_all(complaint, here):
     ("words", "expected"),
     [
         (["none.csv"], "none.csv is missing"),
+        (["-", "--columns", "a"], "--columns names the columns of a file, and these are texts"),
         (["a.csv", "b.csv"], "a.csv is a file: give one file alone"),
         (["a.csv", GOOD], "a.csv is a file: give one file alone"),
         (["c.csv"], "c.csv has no column sentence or text; it has review, stars: say with --text"),

@@ -43,6 +43,19 @@ def test_a_row_without_a_text_gets_no_class_and_moves_no_other(model):
     np.testing.assert_allclose(found.probabilities[[0, 2, 4]], alone.probabilities, atol=1e-5)
 
 
+def test_texts_that_are_too_long_to_be_read_whole_are_counted_also_of_pairs(lora, tfidf):
+    model, whole, long = (
+        load_model(lora, "mine"),
+        "good film " * 7,
+        "good film " * 8,
+    )  # 16 tokens are read, 2 of them special
+    short, half = ["good"] * 3, "good film " * 4
+
+    assert model.predict([long, whole, "good", "", long]).rows_cut == 2
+    assert model.predict([half, half, whole], [half, "good", *short[:1]]).rows_cut == 2
+    assert load_model(tfidf, "mine").predict([long * 1000]).rows_cut == 0
+
+
 def test_no_text_at_all_is_no_prediction(model):
     assert model.predict(["", ""]).labels == [None, None]
     assert model.predict([]).labels == []
@@ -131,8 +144,8 @@ def test_the_model_of_any_experiment_is_found_by_its_name(experiments, tfidf):
 
 @pytest.mark.slow
 def test_an_experiment_that_is_not_there_and_one_whose_cache_is_gone_are_one_clear_line(experiments):
-    with pytest.raises(StudyError, match=r"no experiment is called third; `dvc exp list -A` names them"):
+    with pytest.raises(StudyError, match=r"no experiment, branch or commit is called third; `dvc exp list -A` names"):
         found_model(None, "third").__enter__()
     shutil.rmtree(experiments / ".dvc/cache")
-    with pytest.raises(StudyError, match="the cache no longer holds the model of first"):
+    with pytest.raises(StudyError, match="the cache no longer holds all of first"):
         found_model(None, "first").__enter__()

@@ -21,7 +21,7 @@ from stages.engine.head import build_head_classifier
 from stages.engine.models.base_model import find_base_model
 from stages.engine.models.encoder import Setup
 from stages.foundation.errors import StudyError
-from tests.engine.conftest import CPU, PARAMS, build, opinions, stir, train
+from tests.engine.conftest import CPU, PARAMS, build, long_pairs, opinions, stir, train
 from tests.tiny_models import TINY, save_tiny_bert
 
 ROUNDING = {"rtol": 0, "atol": 2e-5}  # fp32 keeps 6e-8 of a value; some 40 sums, logits of about 1, in another order
@@ -59,6 +59,17 @@ def test_an_adapter_loads_in_all_three_usual_ways_with_equal_logits(base, tmp_pa
     found = adapter_logits(tmp_path / "out", rows())
     assert len(found) == 3
     assert_all_equal(found, classifier.predict(rows(), 64))
+
+
+def test_pairs_of_texts_compute_equal_logits_in_all_these_ways_also_where_they_are_cut(base, tmp_path):
+    classifier = stir(build(base, seed=0))
+    write_adapter(classifier, tmp_path / "adapter")
+    write_merged(classifier, tmp_path / "merged")
+    expected = classifier.predict(long_pairs(), 64)
+
+    assert np.ptp(expected, axis=0).min() > 100 * ROUNDING["atol"]  # texts that tell rows apart
+    assert_all_equal(adapter_logits(tmp_path / "adapter", long_pairs()), expected)
+    assert_all_equal(merged_logits(tmp_path / "merged", long_pairs()), expected)
 
 
 @pytest.mark.parametrize("lora", [True, False])

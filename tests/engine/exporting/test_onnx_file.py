@@ -10,7 +10,7 @@ from stages.engine.exporting.onnx_file import LABELS, MODEL, QUANTIZED, onnx_log
 from stages.engine.models.base_model import find_base_model
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_json
-from tests.engine.conftest import build, opinions, stir
+from tests.engine.conftest import build, long_pairs, opinions, stir
 from tests.tiny_models import TINY
 
 ROUNDING = {"rtol": 0, "atol": 2e-5}  # as between the engine and Transformers
@@ -35,6 +35,15 @@ def test_every_architecture_computes_equal_logits_for_odd_numbers_of_texts_and_t
     base = find_base_model(str(TINY[name](tmp_path / "base_model")), {})
 
     assert_equal_logits(stir(build(base, seed=0)), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta"])  # with segments, and with one separator more instead
+def test_pairs_of_texts_compute_equal_logits_also_where_they_are_cut(tmp_path, name):
+    classifier = stir(build(find_base_model(str(TINY[name](tmp_path / "base_model")), {}), seed=0))
+    write_onnx(classifier, tmp_path / "out")
+
+    found, expected = onnx_logits(tmp_path / "out", long_pairs()), classifier.predict(long_pairs(), 64)
+    np.testing.assert_allclose(found, expected, **ROUNDING)
 
 
 @pytest.mark.parametrize(("pooling", "pooler"), READINGS)
