@@ -59,10 +59,7 @@ def test_a_colleague_has_the_finished_cells_without_training_and_without_the_own
     git(owner, "push", "-q", "origin", "main")
 
     assert study(owner, "run").startswith("2 cells, 0 finished, 2 to make\n")
-    study(owner, "report")
-    git(owner, "add", "metrics/study", "plots")
-    git(owner, "commit", "-qm", "What came out")
-    git(owner, "reset", "-q", "--hard", "HEAD~1")  # the record is for Git alone; here experiments are shared
+    told = study(owner, "report")
     call(owner, "dvc", "exp", "push", "--run-cache", "origin")
 
     clone = fresh_clone(hub, tmp_path / "clone", store)
@@ -71,7 +68,7 @@ def test_a_colleague_has_the_finished_cells_without_training_and_without_the_own
 
     assert study(clone, "plan").startswith("2 cells: 2 finished, 0 missing\n")
     assert study(clone, "run") == "2 cells, 2 finished, 0 to make\n"
-    assert study(clone, "report") == study(owner, "report")
+    assert study(clone, "report") == told
     said = call(clone, "dvc", "repro")
     assert "Stage 'train' is cached - skipping run" in said
     assert "Running stage 'train'" not in said
@@ -79,12 +76,12 @@ def test_a_colleague_has_the_finished_cells_without_training_and_without_the_own
     # A look at the answer takes no models: of each cell `report` fetches what it reads.
     looker = fresh_clone(hub, tmp_path / "looker", store)
     call(looker, "dvc", "exp", "pull", "--no-cache", "origin")
-    assert study(looker, "report") == study(owner, "report")
+    assert study(looker, "report") == told
     assert not (looker / ".dvc/cache/files").exists()
 
     for folder in (owner, clone, looker):
         assert files_with(SECRET, folder) == [".dvc/config.local"]
         assert SECRET.encode() not in objects_of_git(folder)
     assert files_with(SECRET, store) == []
-    assert b"mine-minilm-tfidf-n20-s1" in objects_of_git(owner)
+    assert b"A remote" in objects_of_git(hub)
     assert SECRET.encode() not in objects_of_git(hub)
