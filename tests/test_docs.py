@@ -32,7 +32,15 @@ FIRST_SCREENS = 60  # lines
 MARK = "<!-- ci -->"  # above a block that .ci/run runs
 
 # Made while one works, and ignored by Git on purpose.
-UNTRACKED = {".base_models", ".checkpoints", ".dvc/cache", ".dvc/tmp/study", "data/sources/sst2-files", "plots/vega.js"}
+UNTRACKED = {
+    ".base_models",
+    ".checkpoints",
+    ".dvc/cache",
+    ".dvc/config.local",
+    ".dvc/tmp/study",
+    "data/sources/sst2-files",
+    "plots/vega.js",
+}
 CHECKED_SUFFIXES = {".py", ".yaml", ".md"}  # of names without a folder
 FILE_SUFFIXES = {".py", ".yaml", ".md", ".tsv", ".csv", ".json", ".jsonl", ".parquet", ".html"}
 

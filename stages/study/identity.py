@@ -176,8 +176,8 @@ class Workspace:
         return tuple(values.get(key) for key in VARIED)
 
     def has_source(self, dataset: str) -> bool:
-        """Whether the data set's folder holds data: one that is made or fetched needs its dataset.yaml alone."""
-        return (self._root / paths.SOURCES / dataset).is_dir()
+        """Whether there is a folder of this name, which leads nowhere else: `..` and `/etc` are read by nobody."""
+        return any(folder.name == dataset and folder.is_dir() for folder in (self._root / paths.SOURCES).glob("*"))
 
     def require_pinned_source(self, dataset: str) -> None:
         """Refuse a data set of the Hub without a commit: when its data change, its folder here stays the same.

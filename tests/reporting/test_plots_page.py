@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.foundation import paths
-from stages.foundation.files import read_yaml
+from stages.foundation.files import read_yaml, write_text
 from stages.reporting import plots_page
 from stages.reporting.plots_page import write_plot_scripts
 from tests.reporting.browser import needs_chromium, visit
@@ -106,3 +106,17 @@ def test_without_scripts_the_page_asks_for_dvcs_own_and_says_what_to_do_where_th
 
     assert any(request.startswith("https://") for request in page.requests)
     assert "run python -m stages.reporting.plots_page or dvc repro, then load this page again" in page.text
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_class_that_is_a_script_is_a_label(checkout):
+    name = "</script></div></plaintext></template><script>noSuchFunction()</script>"
+    write_text(paths.CONFUSION_PLOT, f"actual,predicted\n{name},{name}\n{name},other\nother,other\n")
+    write_plot_scripts()
+
+    page = show(checkout)
+
+    assert [complaint for complaint in page.complaints if "current version is" not in complaint] == []
+    assert page.requests == []
+    assert page.figures == 6
