@@ -22,6 +22,8 @@ FEWEST_OF_CLASS = 8  # rows of a class in the smallest size
 CHEAP_SHARE = 1 / 3  # of the time, at most, for a first look at the cheap methods, if three sizes allow it
 MOST_SEEDS = 10
 LEAST_CHANCE = 0.05  # of being the best; below it a method gets no more time
+PILOT_WORK = 1_000  # optimizer steps, or rows where there are none
+PILOT_SECONDS = 30.0  # of training that a pilot must have time for; if it takes longer, the next call goes on with it
 SLACK = 1.2  # a cell may take so many times its forecast
 
 Reason = Literal["cheap", "dear", "seeds"]
@@ -176,7 +178,7 @@ def next_step(
         return forecast(*key, trained, budget.work, beside=beside)
 
     def fits(taken: float | None) -> bool:
-        return SLACK * (2 * beside if taken is None else taken) <= left
+        return SLACK * (beside + PILOT_SECONDS if taken is None else taken) <= left
 
     for reason, key in _first_round(budget, trained, chances):
         if fits(seconds(key)):
@@ -214,9 +216,9 @@ def _first_round(
 
 
 def pilot(budget: Budget, method: str) -> int:
-    """The largest of the sizes at which a method has least to do: enough steps may be as many at all small sizes."""
-    least = min(budget.work(method, size) for size in budget.sizes)
-    return max(size for size in budget.sizes if budget.work(method, size) == least)
+    """The largest size that is little work, or least: enough steps may be as many at all small sizes."""
+    little = max(PILOT_WORK, min(budget.work(method, size) for size in budget.sizes))
+    return max(size for size in budget.sizes if budget.work(method, size) <= little)
 
 
 def _next_seed(budget: Budget, trained: Sequence[Trained], key: Key) -> int | None:

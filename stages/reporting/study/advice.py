@@ -88,7 +88,10 @@ def _choice(advice: Advice) -> Iterator[str]:
 
 def _not_compared(advice: Advice) -> Iterator[str]:
     if advice.not_compared:
-        told = "; ".join(f"{method}: {reason}" for method, reason in advice.not_compared)
+        methods: dict[str, list[str]] = {}
+        for method, reason in advice.not_compared:
+            methods.setdefault(reason, []).append(method)
+        told = "; ".join(f"{listed(names)} ({reason})" for reason, names in methods.items())
         yield f"Not compared, so perhaps better: {told}."
 
 
@@ -155,4 +158,4 @@ def why_not(sizes: Sequence[int], seconds: float | None, left_out: str) -> str:
     trained = f"trained at {listed([count(size) for size in sizes])} labels alone; " if sizes else ""
     if seconds is None:
         return f"{trained}how long a run takes is not known yet; more minutes tell"
-    return f"{trained}a run takes about {lasting(seconds)}; more minutes train it"
+    return f"{trained}a run there takes about {lasting(seconds)}; more minutes train it"
