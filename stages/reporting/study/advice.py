@@ -108,8 +108,12 @@ def _more_labels(advice: Advice) -> Iterator[str]:
         for more, gain in advice.more.gains
     ]
     confidence = level(advice.more.gains[0][1].confidence_level)
-    by = "" if advice.more.method == choice else f", by the curve of {advice.more.method}, since of {choice} "
-    yield f"{'; '.join(gains)} ({confidence} intervals{by}{advice.refusal if by else ''})."
+    by = "" if advice.more.method == choice else f", by the curve of {advice.more.method}; {_unknown(choice, advice)}"
+    yield f"{'; '.join(gains)} ({confidence} intervals{by})."
+
+
+def _unknown(choice: str, advice: Advice) -> str:
+    return f"that of {choice} is not known: {advice.refusal}"
 
 
 def _surer(advice: Advice) -> Iterator[str]:
@@ -125,7 +129,7 @@ def _surer(advice: Advice) -> Iterator[str]:
     rows, runs = rivalry.half_width(rows=4), rivalry.half_width(seeds=4)
     yield (
         f"What would make the choice surer: {percent(part, 0)} of its variance comes from having "
-        f"{count(advice.num_test_rows)} test rows, {percent(1 - part, 0)} from the luck of the runs. Now the "
+        f"{count(advice.num_test_rows)} test rows, {percent(1 - part, 0)} from the luck of the runs; now the "
         f"difference is known to \N{PLUS-MINUS SIGN}{points(rivalry.half_width())} points; with four times the test "
         f"labels \N{PLUS-MINUS SIGN}{points(rows)}, with four times the seeds \N{PLUS-MINUS SIGN}{points(runs)}."
     )
