@@ -210,7 +210,10 @@ def advise(
         more=more,
         refusal=refusal,
         not_compared=tuple(
-            (method, failed.get(method) or _why_not(asked, state, method, samples, beside))
+            (
+                method,
+                f"it failed: {failed[method]}" if method in failed else _why_not(asked, state, method, samples, beside),
+            )
             for method in asked.budget.methods
             if method not in state.compared
         ),
@@ -267,7 +270,7 @@ def _write(asked: Answering, state: State) -> None:
     study = replace(asked.study, methods=list(asked.budget.methods), contrasts=[])
     require_same_record(asked.dataset, coverage.results)
     write_results(asked.dataset, coverage.results)
-    write_pages(coverage, study, with_sentences=False)
+    write_pages(coverage, study, with_sentences=False, planned=False)
     say(f"the page of all {len(found)} cells: {PAGE}")
 
 

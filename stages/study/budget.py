@@ -162,7 +162,7 @@ def next_step(
 ) -> Step | None:
     """The cell to make next; None where nothing is left that fits into the time.
 
-    First one seed of every cheap method at all sizes. Then the dear ones, at the largest size and down to the third,
+    First one seed of every cheap method at all sizes, the largest first. Then the dear ones, at the largest size and down to the third,
     below the largest only where they may be the best. Then the seed that takes most off the variance per minute.
 
     Args:
@@ -198,7 +198,7 @@ def _first_round(
     cheap = [method for method in budget.methods if method in CHEAP]
     dear = [method for method in budget.methods if method not in CHEAP]
     down = budget.sizes[::-1]
-    turns: list[tuple[Reason, Key]] = [("cheap", (method, size)) for method in cheap for size in down]
+    turns: list[tuple[Reason, Key]] = [("cheap", (method, size)) for size in down for method in cheap]
     turns += [("dear", (method, down[0])) for method in dear]
     turns += [
         ("dear", (method, size))

@@ -20,7 +20,7 @@ PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study
 
 def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> None:
     """Compute, draw, write, and say the answer."""
-    found = write_pages(coverage, study, with_sentences=with_sentences)
+    found = write_pages(coverage, study, with_sentences=with_sentences, planned=True)
     for sentence in answer(found):
         say(sentence)
     if found.missing:
@@ -28,9 +28,9 @@ def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool
     say(f"the page: {PAGE}; as Markdown: {MARKDOWN}")
 
 
-def write_pages(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> Findings:
-    """Compute, draw and write; says nothing."""
-    found = analyse(coverage, study, with_sentences=with_sentences)
+def write_pages(coverage: Coverage, study: StudyParams, *, with_sentences: bool, planned: bool) -> Findings:
+    """Compute, draw and write; says nothing. Of cells that were not planned beforehand no claim is told."""
+    found = analyse(coverage, study, with_sentences=with_sentences, planned=planned)
     document, figures = study_document(found), draw_study(found)
     for name, figure in figures.items():
         for ending in ("png", "pdf"):

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from stages.foundation.errors import StudyError
-from stages.study import answering
+from stages.study import answering, report
 from stages.study.answering import Answering, State, advise, answer_within
 from stages.study.budget import Budget
 from stages.study.runner import Made
@@ -15,10 +15,14 @@ METHODS = ("tfidf", "lora")
 SIZES = (500, 1000, 2000)
 
 
+def rows(_, samples):
+    return float(samples)
+
+
 class Study:
     """Cells that become true as soon as they are asked for."""
 
-    def __init__(self, monkeypatch, tmp_path, *, failing=(), seeds=(1, 2), left=1e6):
+    def __init__(self, monkeypatch, tmp_path, *, failing=(), seeds=(1, 2), left=1e6, fake_pages=True):
         self.accuracies, self.asked, self.written = {}, [], []
         self.failing, self.cells_left = failing, None
         self.answering = Answering(
@@ -26,16 +30,17 @@ class Study:
             study=with_study(protocol="seed", methods=list(METHODS)),
             dataset="mine",
             model="minilm",
-            budget=Budget(sizes=SIZES, methods=METHODS, seeds=seeds, work=lambda method, samples: float(samples)),
+            budget=Budget(sizes=SIZES, methods=METHODS, seeds=seeds, work=rows),
             every=SIZES,
             computations={method: [None] for method in METHODS},
             until=time.monotonic() + left,
         )
         monkeypatch.setattr(answering, "make_cell", self._make)
         monkeypatch.setattr(Answering, "stock", lambda *_: made_coverage(self.accuracies, made_rows()))
-        monkeypatch.setattr(answering, "_write", lambda asked, state: self.written.append(state))
+        if fake_pages:
+            monkeypatch.setattr(answering, "_write", lambda _, state: self.written.append(state))
 
-    def _make(self, root, cell, chosen, *, seconds):
+    def _make(self, _, cell, *__, **___):
         self.asked.append(cell)
         if self.cells_left is not None and len(self.asked) > self.cells_left:
             return None
@@ -59,7 +64,7 @@ def test_it_trains_until_nothing_is_left_and_answers(monkeypatch, tmp_path, caps
         (size, seed) for size in SIZES for seed in (1, 2)
     }
     assert "so far: tfidf, " in text
-    assert "Train with lora now: 81" in text
+    assert "Train with lora now: 80" in text
     assert "2,000 more labels, 4,000 in all: " in text
     assert study.written
 
@@ -100,6 +105,21 @@ def test_without_time_for_a_cell_it_says_what_to_do(monkeypatch, tmp_path):
 def test_without_any_sound_method_it_says_why(monkeypatch, tmp_path):
     with pytest.raises(StudyError, match="tfidf: out of memory; lora: out of memory"):
         answer_within(Study(monkeypatch, tmp_path, failing=METHODS).answering)
+
+
+def test_the_page_and_the_record_are_of_the_finished_cells_and_claim_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    study, pages = Study(monkeypatch, tmp_path, fake_pages=False), []
+    monkeypatch.setattr(report, "write_pages", lambda coverage, *_, **told: pages.append((coverage, told)))
+    study.accuracies = rising("tfidf", SIZES, (1,)) | {a_cell("lora", 500, 1): None}
+    study.cells_left = 0
+    study.answer(capsys)
+    (coverage, told), *_ = pages
+
+    assert coverage.missing == []
+    assert len(coverage.cells) == 3
+    assert told["planned"] is False
+    assert (tmp_path / "metrics/study/mine.csv").read_text().count("tfidf") >= 3
 
 
 def test_cells_that_were_not_trained_enough_are_compared_with_nothing(monkeypatch, tmp_path):

@@ -123,6 +123,12 @@ def test_the_cheap_methods_are_seen_at_all_sizes_before_the_dear_ones_begin():
     assert following(cells) == Step(method="lora", samples=4000, seed=1, seconds=None, reason="dear")
 
 
+def test_a_short_time_compares_methods_before_it_draws_curves():
+    cells = made([], 2, budget=replace(BUDGET, sizes=(100, 200, 400)))
+
+    assert names(cells) == [("tfidf", 400), ("head", 400)]
+
+
 def test_the_dear_methods_go_from_the_largest_size_down_to_the_third():
     cells = made([], 16)[10:]
 
