@@ -162,8 +162,9 @@ def next_step(
 ) -> Step | None:
     """The cell to make next; None where nothing is left that fits into the time.
 
-    First one seed of every cheap method at all sizes, the largest first. Then the dear ones, at the largest size and down to the third,
-    below the largest only where they may be the best. Then the seed that takes most off the variance per minute.
+    First one seed of every cheap method at all sizes, the largest first. Then the dear ones, at the largest size and
+    down to the third, below the largest only where they may be the best. Then the seed that takes most off the variance
+    per minute.
 
     Args:
         budget: What may be trained.
