@@ -40,7 +40,8 @@ from stages.study.resolve import resolved
 from stages.study.runner import make_cell, require_committed
 from stages.study.store import Results, require_same_record, write_results
 
-REPORT_SECONDS = 30  # for the pages and the answer at the end
+REPORT_SECONDS = 30.0  # for the pages and the answer at the end, at least
+REPORT_SHARE = 0.75  # of what a cell takes beside training: a busy machine is slow at both
 MORE = (1, 3)  # times the labels of a curve's largest size: twice and four times as many in all
 
 
@@ -55,12 +56,11 @@ class Answering:
     budget: Budget
     every: tuple[int, ...]  # training rows: sizes of the whole ladder, of which more time takes more
     computations: Computations
-    until: float  # time.monotonic() at which training must be over
+    until: float  # time.monotonic() at which all must be over
 
-    @property
-    def left(self) -> float:
-        """Seconds for training."""
-        return self.until - time.monotonic()
+    def left(self, beside: float) -> float:
+        """Seconds for training, where a cell takes so many beside it; the end takes its share."""
+        return self.until - time.monotonic() - max(REPORT_SECONDS, REPORT_SHARE * beside)
 
     def cell(self, method: str, samples: int, seed: int) -> Cell:
         """As the study makes it."""
@@ -148,7 +148,7 @@ def prepare(root: Path, study: StudyParams, *, dataset: str, model: str, methods
     Raises:
         StudyError: If the data are not there or cannot be carved, or a model is not there.
     """
-    until = time.monotonic() + 60 * minutes - REPORT_SECONDS
+    until = time.monotonic() + 60 * minutes
     require_committed(root)
     pool = find_pool(root, dataset, [])
     if pool is None:
@@ -236,7 +236,7 @@ def _train(asked: Answering) -> tuple[State, float, dict[str, str]]:
         if step is None:
             return state, usual, failed
         last, cell = step, asked.cell(step.method, step.samples, step.seed)
-        made = make_cell(asked.root, cell, asked.computations[cell.method][0], seconds=max(1.0, asked.left))
+        made = make_cell(asked.root, cell, asked.computations[cell.method][0], seconds=max(1.0, asked.left(usual)))
         if made is None:
             say(f"{_clock(asked)} {cell.name}: not finished in time; the next call goes on with it")
             return state, usual, failed
@@ -254,7 +254,7 @@ def _next(asked: Answering, state: State, beside: float, failed: Mapping[str, st
     return next_step(
         replace(asked.budget, methods=methods),
         state.trained,
-        left=asked.left,
+        left=asked.left(beside),
         beside=beside,
         chances=state.chances,
         worth=worth,
@@ -323,4 +323,4 @@ def _nothing(state: State, failed: Mapping[str, str]) -> str:
 
 
 def _clock(asked: Answering) -> str:
-    return f"[{duration(max(0.0, asked.left))} left]"
+    return f"[{duration(max(0.0, asked.until - time.monotonic()))} left]"

@@ -97,6 +97,13 @@ def test_a_cell_whose_time_is_over_ends_it_with_the_answer_of_the_others(monkeyp
     assert "Train with lora now" in text
 
 
+def test_the_end_keeps_its_time_and_more_of_it_on_a_slow_machine(monkeypatch, tmp_path):
+    asked = Study(monkeypatch, tmp_path, left=600).answering
+
+    assert asked.left(15.0) == pytest.approx(570, abs=5)
+    assert asked.left(80.0) == pytest.approx(540, abs=5)
+
+
 def test_without_time_for_a_cell_it_says_what_to_do(monkeypatch, tmp_path):
     with pytest.raises(StudyError, match="no cell was finished in this time; give the same command again"):
         answer_within(Study(monkeypatch, tmp_path, left=5).answering)
