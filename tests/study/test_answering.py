@@ -65,7 +65,7 @@ def test_it_trains_until_nothing_is_left_and_answers(monkeypatch, tmp_path, caps
     }
     assert "so far: tfidf, " in text
     assert "Train with lora now: 80" in text
-    assert "2,000 more labels, 4,000 in all: " in text
+    assert "2,000 more (4,000 in all) " in text
     assert study.written
 
 

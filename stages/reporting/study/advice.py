@@ -104,16 +104,16 @@ def _more_labels(advice: Advice) -> Iterator[str]:
         )
         return
     gains = [
-        f"{count(more)} more labels, {count(advice.more.samples + more)} in all: {signed_interval(gain)} points"
+        f"{count(more)} more ({count(advice.more.samples + more)} in all) {signed_interval(gain)} points"
         for more, gain in advice.more.gains
     ]
     confidence = level(advice.more.gains[0][1].confidence_level)
-    by = "" if advice.more.method == choice else f", by the curve of {advice.more.method}; {_unknown(choice, advice)}"
-    yield f"{'; '.join(gains)} ({confidence} intervals{by})."
-
-
-def _unknown(choice: str, advice: Advice) -> str:
-    return f"that of {choice} is not known: {advice.refusal}"
+    own = advice.more.method == choice
+    instead = "" if own else f"; that of {choice} is not known: {advice.refusal}"
+    yield (
+        f"What more labels would bring, by the curve of {advice.more.method} ({confidence} intervals): "
+        f"{'; '.join(gains)}{instead}."
+    )
 
 
 def _surer(advice: Advice) -> Iterator[str]:
