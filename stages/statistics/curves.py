@@ -1,6 +1,8 @@
 """Accuracy against training-set size: the curve, its band, what more labels bring and how many a target takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +75,7 @@ def fit_curve(
     confidence_level: float,
     seed: int,
     most_rows: int | None = None,
+    seed_variance: float = 0.0,
     num_resamples: int = 200,
 ) -> CurveFit:
     """Draw curves that may be the true one, from a pool of forecasters, and put a band around their median.
@@ -89,6 +92,7 @@ def fit_curve(
         confidence_level: Of the band, e.g. 0.95.
         seed: Of the resampling and the draws.
         most_rows: Labels that there are; nothing is told beyond. None: not known.
+        seed_variance: Of one run's accuracy, fraction squared, where no size has two seeds that would tell it.
         num_resamples: Refits of each family.
 
     Raises:
@@ -99,7 +103,8 @@ def fit_curve(
         raise ValueError(f"training-set sizes must be rising, got {list(sizes)}")
     if len(sizes) < FEWEST_SIZES:
         raise StudyError(f"a curve needs at least {FEWEST_SIZES} training-set sizes that count, got {len(sizes)}")
-    measured = _measure(sizes, hits, seed=seed, num_resamples=num_resamples)
+    measure = partial(_measure, seed_variance=seed_variance, seed=seed, num_resamples=num_resamples)
+    measured = measure(sizes, hits)
     largest = int(sizes[-1])
     reach = HORIZON * largest if most_rows is None else max(largest, min(HORIZON * largest, most_rows))
     grid = np.geomspace(measured.sizes[0], reach, NUM_GRID_SIZES)
@@ -113,7 +118,7 @@ def fit_curve(
         draws=draws,
         confidence_level=confidence_level,
         families=_families(measured),
-        backtests=_backtests(sizes, hits, confidence_level=confidence_level, seed=seed, num_resamples=num_resamples),
+        backtests=_backtests(sizes, hits, measure, confidence_level=confidence_level, seed=seed),
         largest=largest,
         reach=reach,
     )
@@ -178,11 +183,21 @@ def _band(draws: Floats, confidence_level: float) -> tuple[Floats, Floats, Float
 
 
 def _measure(
-    sizes: NDArray[np.int64], hits: tuple[NDArray[np.bool_], ...], *, seed: int, num_resamples: int
+    sizes: NDArray[np.int64],
+    hits: tuple[NDArray[np.bool_], ...],
+    *,
+    seed_variance: float,
+    seed: int,
+    num_resamples: int,
 ) -> Measured:
     num_seeds = np.array([len(cell) for cell in hits])
     squares = sum(float(((cell.mean(axis=1) - cell.mean()) ** 2).sum()) for cell in hits)
-    between_seeds = squares / max(1, int((num_seeds - 1).sum()))
+    freedom = int((num_seeds - 1).sum())
+    between_seeds = squares / freedom if freedom else seed_variance
+    resampled = resample_columns(hits, seed=seed, num_resamples=num_resamples)
+    if not freedom and seed_variance:
+        luck = np.random.default_rng([seed, 1]).normal(scale=np.sqrt(seed_variance), size=resampled.shape)
+        resampled = np.clip(resampled + luck, 0, 1)
     row_means = np.stack([cell.mean(axis=0) for cell in hits])  # (K, N)
     num_rows = row_means.shape[1]
     least = 1 / num_rows**2  # a size without a miss must not count for everything
@@ -190,7 +205,7 @@ def _measure(
         sizes=np.asarray(sizes, dtype=np.float64),
         accuracy=row_means.mean(axis=1),
         covariance=np.cov(row_means) / num_rows + np.diag(between_seeds / num_seeds + least),
-        resampled=resample_columns(hits, seed=seed, num_resamples=num_resamples),
+        resampled=resampled,
     )
 
 
@@ -211,10 +226,10 @@ def _families(measured: Measured) -> tuple[FamilyFit, ...]:
 def _backtests(
     sizes: NDArray[np.int64],
     hits: tuple[NDArray[np.bool_], ...],
+    measure: Callable[[NDArray[np.int64], tuple[NDArray[np.bool_], ...]], Measured],
     *,
     confidence_level: float,
     seed: int,
-    num_resamples: int,
 ) -> tuple[Backtest, ...]:
     """From each number of the smallest sizes, all that are far enough; nothing of the larger sizes is used."""
     found = []
@@ -222,7 +237,7 @@ def _backtests(
         asked = np.flatnonzero(sizes >= HORIZON * sizes[num_known - 1])
         if not len(asked):
             break
-        known = _measure(sizes[:num_known], hits[:num_known], seed=seed, num_resamples=num_resamples)
+        known = measure(sizes[:num_known], hits[:num_known])
         edges = _band(pool(known, sizes[asked].astype(np.float64), seed=seed), confidence_level)
         for at, low, value, high in zip(asked, *edges, strict=True):
             predicted = Interval(

@@ -4,6 +4,7 @@ python -m stages.study plan     what the grid still lacks, how long that takes, 
 python -m stages.study tune     choose learning rates by validation, on seeds that do not count
 python -m stages.study run      make the missing cells, each a named DVC experiment
 python -m stages.study report   gather the finished cells and write the answer page
+python -m stages.study answer   instead of a grid so many minutes: what to train with, and what more labels would bring
 python -m stages.study verify   run some recorded cells again: does today's code compute what the record says?
 python -m stages.study compare n8000 n56000     two experiments by name, row by row
 
@@ -130,6 +131,15 @@ def report(asked: Namespace) -> None:
         require_same_record(cells[0].dataset, coverage.results)
         write_results(cells[0].dataset, coverage.results)
     write_report(coverage, study, with_sentences=asked.sentences)
+
+
+def answer(asked: Namespace) -> None:
+    """In so many minutes: what to train with now, what more labels would bring; goes on where it stood before."""
+    from stages.study.answering import answer_within, prepare  # words of pages: as in `report`
+
+    study, dataset, model = _asked(asked)
+    methods = asked.methods or list(METHODS)
+    answer_within(prepare(ROOT, study, dataset=dataset, model=model, methods=methods, minutes=asked.minutes))
 
 
 def tune(asked: Namespace) -> None:
@@ -270,7 +280,7 @@ def _words(*known: str) -> Callable[[str], list[str]]:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="plan | tune | run | report | verify | compare")
+    commands = parser.add_subparsers(required=True, metavar="plan | tune | run | report | answer | verify | compare")
     for command in (plan, tune, run, report, verify):
         entry = _entry(commands, command)
         grid = entry.add_argument_group("grid", "instead of the values of params.yaml, section study")
@@ -294,6 +304,11 @@ def _parser() -> ArgumentParser:
             entry.add_argument("--draw", type=int, default=1, help="seed that chooses them (1)")
         else:
             entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time (1)")
+    entry = _entry(commands, answer)
+    entry.add_argument("--minutes", type=_positive, default=30, help="of this call (30); the next call goes on")
+    entry.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; else all of them")
+    entry.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
+    entry.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
     entry = _entry(commands, compare)
     entry.add_argument("first", help="name or commit of an experiment; HEAD: the one of this commit")
     entry.add_argument("second", help="likewise")

@@ -33,8 +33,14 @@ MORE = (0.25, 1, 3)  # times the labels of the largest size
 CONFIDENCE_LEVEL = 0.95  # of every interval but the verdicts', and 1 less the level at which a gain counts as shown
 
 
-def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> Findings:
+def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool, planned: bool = True) -> Findings:
     """Compute everything.
+
+    Args:
+        coverage: The cells.
+        study: Of params.yaml, with what the command line says.
+        with_sentences: Whether the worst errors have their texts.
+        planned: Whether the grid fixes a claim; cells that were chosen by looking at others fix none.
 
     Raises:
         StudyError: If no cell is finished, or the texts are asked for and are not those of the results.
@@ -45,7 +51,7 @@ def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> 
     groups = curves_of(found, rows, list(study.methods))
     curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
     largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
-    claim = claim_of(coverage.cells)
+    claim = claim_of(coverage.cells) if planned else None
     cell = next(iter(found))
     return Findings(
         dataset=cell.dataset,

@@ -7,6 +7,7 @@ from stages.foundation.log import say
 from stages.reporting.document import to_html, to_markdown
 from stages.reporting.study.answer import answer
 from stages.reporting.study.figures import draw_study
+from stages.reporting.study.findings import Findings
 from stages.reporting.study.page import study_document
 from stages.reporting.style import save_figure
 from stages.study.analysis import analyse, curve_table
@@ -19,7 +20,17 @@ PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study
 
 def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> None:
     """Compute, draw, write, and say the answer."""
-    found = analyse(coverage, study, with_sentences=with_sentences)
+    found = write_pages(coverage, study, with_sentences=with_sentences, planned=True)
+    for sentence in answer(found):
+        say(sentence)
+    if found.missing:
+        say(f"{len(found.missing)} cells of the grid are missing, the first {found.missing[0]}")
+    say(f"the page: {PAGE}; as Markdown: {MARKDOWN}")
+
+
+def write_pages(coverage: Coverage, study: StudyParams, *, with_sentences: bool, planned: bool) -> Findings:
+    """Compute, draw and write; says nothing. Of cells that were not planned beforehand no claim is told."""
+    found = analyse(coverage, study, with_sentences=with_sentences, planned=planned)
     document, figures = study_document(found), draw_study(found)
     for name, figure in figures.items():
         for ending in ("png", "pdf"):
@@ -27,8 +38,4 @@ def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool
     write_text(PAGE, to_html(document, figures))
     write_text(MARKDOWN, to_markdown(document, {name: f"study_{name}.png" for name in figures}))
     write_text(CURVE, curve_table(found).to_csv(index=False, lineterminator="\n"))
-    for sentence in answer(found):
-        say(sentence)
-    if found.missing:
-        say(f"{len(found.missing)} cells of the grid are missing, the first {found.missing[0]}")
-    say(f"the page: {PAGE}; as Markdown: {MARKDOWN}")
+    return found

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
@@ -109,6 +109,24 @@ def make_cells(
         processes.stop()
         pool.shutdown(cancel_futures=True)
     return failed
+
+
+def make_cell(root: Path, cell: Cell, chosen: Computation, *, seconds: float) -> Made | None:
+    """Make one cell; None if so many seconds were not enough: a training then leaves a checkpoint to go on from.
+
+    Raises:
+        KeyboardInterrupt: If it was interrupted; then the experiment is stopped, and lost.
+    """
+    (root / LOGS).mkdir(parents=True, exist_ok=True)
+    processes, deadline = Processes(), time.monotonic() + seconds
+    limit = Timer(seconds, processes.stop)
+    limit.start()
+    try:
+        made = _make(root, cell, chosen, processes, _environment(1))
+    finally:
+        limit.cancel()
+        processes.stop()
+    return None if made.complaint and time.monotonic() >= deadline else made
 
 
 def command(

@@ -47,6 +47,23 @@ def test_a_planted_curve_is_recovered(planted):
     assert miss.max() < 0.015
 
 
+def test_without_a_second_seed_the_usual_spread_of_seeds_widens_what_more_labels_may_bring():
+    single = tuple(cell[:1] for cell in exact_hits(pow3, num_rows=872))[:5]
+    told = [
+        gain(fit_curve(SIZES[:5], single, confidence_level=0.95, seed=0, seed_variance=value, num_resamples=20), 4_000)
+        for value in (0.0, 0.03**2)
+    ]
+
+    assert told[1].high - told[1].low > 1.2 * (told[0].high - told[0].low)
+
+
+def test_where_seeds_tell_their_spread_the_usual_one_changes_nothing():
+    hits = exact_hits(pow3, num_rows=872)[:4]
+    usual = fit_curve(SIZES[:4], hits, confidence_level=0.95, seed=0, seed_variance=0.03**2, num_resamples=20)
+
+    np.testing.assert_array_equal(usual.draws, fitted(hits, sizes=SIZES[:4]).draws)
+
+
 @pytest.mark.parametrize("name", list(CURVES))
 def test_the_band_holds_a_curve_that_it_was_not_made_on(name):
     """Four times the largest size, by the pool; `python -m tests.statistics.simulate --curves 100` asks for longer."""

@@ -106,6 +106,15 @@ def test_a_claim_at_the_only_size_has_no_others_beside_it():
     assert not any("other sizes" in sentence for sentence in answer(found))
 
 
+def test_cells_that_were_chosen_by_looking_at_others_fix_no_claim():
+    cells = rising("lora", [1000], seeds=(1, 2)) | rising("full", [1000], seeds=(1, 2))
+    unplanned = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False, planned=False)
+
+    assert unplanned.claim is None
+    assert unplanned.comparisons
+    assert not any(one.primary for one in unplanned.comparisons)
+
+
 def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
     cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
     cells[a_cell("full", 8000, 3)] = None

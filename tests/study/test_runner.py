@@ -16,7 +16,7 @@ from stages.methods import METHODS
 from stages.methods.method import Computation
 from stages.study import runner
 from stages.study.repository import git
-from stages.study.runner import LOGS, Processes, command, make_cells, require_committed, untracked_source
+from stages.study.runner import LOGS, Processes, command, make_cell, make_cells, require_committed, untracked_source
 from tests.foundation.test_locks import ended
 from tests.study.made_results import a_cell
 
@@ -76,6 +76,27 @@ def test_each_cell_is_told_in_one_line_with_its_outcome_and_the_time_left(fake_d
     assert lines[0].endswith(" left")
     assert lines[1].startswith("[2/2] mine-minilm-lora-n1000-s2: ")
     assert "left" not in lines[1]
+
+
+def test_one_cell_that_ends_in_its_time_is_told_with_its_outcome(fake_dvc):
+    root = fake_dvc('print("test accuracy 80.0% on 9 rows")')
+
+    made = make_cell(root, a_cell(), BF16, seconds=60)
+
+    assert (made.complaint, made.outcome) == ("", "test accuracy 80.0% on 9 rows")
+
+
+def test_one_cell_that_fails_in_its_time_is_told_with_its_reason(fake_dvc):
+    made = make_cell(fake_dvc("sys.exit('ERROR: no')"), a_cell(), BF16, seconds=60)
+
+    assert made.complaint.startswith("ERROR: no (log: ")
+
+
+def test_one_cell_whose_time_is_over_is_stopped_and_no_failure(fake_dvc):
+    root, started = fake_dvc("time.sleep(60)"), time.monotonic()
+
+    assert make_cell(root, a_cell(), BF16, seconds=1) is None
+    assert time.monotonic() - started < 30
 
 
 def test_a_failed_cell_is_named_with_its_reason_and_log_and_stops_no_other(fake_dvc, capsys):
