@@ -103,6 +103,7 @@ def test_texts_that_were_cut_are_counted_for_each_split_and_their_lengths_kept(t
     monkeypatch.chdir(tmp_path)
     save_tiny_bert(tmp_path / "tiny")
     write_params(PARAMS | {"train.epochs": 1, "train.max_tokens": 6})
+    write_json(paths.DATA_CARD, {"positive": None})
     for path, rows in ((paths.SUBSET, 40), (paths.VALIDATION, 10), (paths.TEST, 12)):
         write_split(path, opinions(rows, seed=rows))
     train.main()
