@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.engine.lengths import TextLengths, way_out
-from stages.reporting.document import Block, Bullets, Document, Picture, Prose, Quotes, Section, Table
+from stages.reporting.document import Block, Document, Picture, Prose, Quotes, Section, Steps, Table
 from stages.reporting.experiment.advice import next_steps
 from stages.reporting.experiment.classes import class_blocks, confusion_blocks
 from stages.reporting.experiment.figures import FEW_CLASSES
@@ -56,7 +56,7 @@ def experiment_document(
         headline(params),
         (
             Section("", _opening(params, outputs, confusion)),
-            Section("What to do next", (Bullets(next_steps(params, outputs)),)),
+            Section("What to do next", (Steps(next_steps(params, outputs)),)),
             Section("Scores", (_scores(params, outputs.scores), Prose(_scores_note(params, outputs), "note"))),
             Section("Each class", class_blocks(outputs.classes, confidence_level=params.evaluate.confidence_level)),
             Section("What was run", (_run(params, outputs),)),
