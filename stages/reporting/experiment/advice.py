@@ -67,13 +67,11 @@ def _more_epochs(params: ReportView, outputs: Outputs) -> Step | None:
     """Whether it was trained for long enough."""
     if not METHODS[params.method].by_steps:
         return None
-    losses, steps = outputs.history["val_loss"], params.train.max_steps
-    setting = f"train.epochs={2 * params.train.epochs}" if steps is None else f"train.max_steps={2 * steps}"
-    longer = f"{RUN} -S {setting}"
+    losses, longer = outputs.history["val_loss"], f"{RUN} -S {_twice_as_long(params)}"
     if len(losses) == 1:
         return Step("One epoch cannot tell whether the validation loss still falls; try more:", longer)
     if outputs.scores["best_epoch"] < len(losses):
-        return Step(_enough_epochs(outputs))
+        return _enough_epochs(params, outputs)
     fall = 1 - losses.iloc[-1] / losses.iloc[-2]
     if fall < STILL_FALLING:
         hardly = f"The validation loss hardly fell in the last epoch (by {percent(fall)})"
@@ -82,18 +80,43 @@ def _more_epochs(params: ReportView, outputs: Outputs) -> Step | None:
     return Step(f"{falling}, so more epochs may help:", longer)
 
 
-def _enough_epochs(outputs: Outputs) -> str:
+def _twice_as_long(params: ReportView) -> str:
+    """The setting that decides how many steps are taken, doubled."""
+    training = params.train
+    if training.max_steps is not None:
+        return f"train.max_steps={2 * training.max_steps}"
+    at_least = training.trained.min_steps
+    if training.protocol == "trained" and training.schedule(params.samples).steps == at_least:
+        return f"train.trained.min_steps={2 * at_least}"
+    return f"train.epochs={2 * training.epochs}"
+
+
+def _enough_epochs(params: ReportView, outputs: Outputs) -> Step:
     """What the curves say where the kept epoch is not the last."""
     kept, last = outputs.scores["best_epoch"], len(outputs.history)
     lowest, training = outputs.history["val_loss"].min(), outputs.history["train_loss"].iloc[-1]
     when = f"The validation loss was lowest after epoch {kept} of {last}"
     if _beaten_by(outputs):
-        return f"{when}, with little learned by then: whether epochs or labels are missing, the curves do not tell."
+        return _little_learned(params, when)
     if training > FITTED * lowest:
-        return f"{when}: longer training is not likely to help."
-    return (
+        return Step(f"{when}: longer training is not likely to help.")
+    return Step(
         f"The model fits its training rows (loss {decimal(training)}) far better than validation (at best "
         f"{decimal(lowest)}, after epoch {kept} of {last}): more labels may help, more epochs hardly."
+    )
+
+
+def _little_learned(params: ReportView, when: str) -> Step:
+    """What to try where it is not clear what is missing: first of all enough steps."""
+    steps, enough = params.train.schedule(params.samples).steps, params.train.trained.min_steps
+    if not params.train.epochs_are_passes or steps >= enough:
+        return Step(
+            f"{when}, with little learned by then: whether epochs or labels are missing, the curves do not tell."
+        )
+    return Step(
+        f"{when}, with little learned by then. Its {count(steps)} steps may be too few to learn from; this takes "
+        f"{count(enough)}:",
+        f"{RUN} -S train.protocol=trained",
     )
 
 

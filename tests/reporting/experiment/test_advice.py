@@ -48,6 +48,13 @@ def test_where_the_steps_are_fixed_more_steps_are_named():
     assert "-S train.max_steps=320" in advice(params={"max_steps: null": "max_steps: 160"})[0]
 
 
+def test_where_the_least_steps_decide_they_are_named():
+    few, many = {"protocol: seed": "protocol: trained"}, {"samples: 1000": "samples: 32000"}
+
+    assert advice(params=few)[0].endswith("-S train.trained.min_steps=2000")
+    assert advice(params=few | many)[0].endswith("-S train.epochs=10")
+
+
 def test_a_fall_by_a_hair_at_the_end_of_the_learning_rate_is_no_reason_for_more_epochs():
     first = advice(val_loss=FLAT)[0]
 
@@ -76,6 +83,17 @@ def test_a_model_that_has_hardly_learned_is_not_told_that_it_was_trained_for_lon
     told = advice(val_loss=RISING, train_loss=(0.7, 0.69, 0.68, 0.68, 0.67), scores={"test_accuracy_low": 0.49})
 
     assert told[0].startswith("It is not shown to do better than always answering “negative”")
+    assert told[1].endswith("this takes 1,000: dvc exp run -S train.protocol=trained")
+
+
+def test_where_the_steps_were_enough_it_is_not_told_which_of_epochs_and_labels_is_missing():
+    told = advice(
+        val_loss=RISING,
+        train_loss=(0.7, 0.69, 0.68, 0.68, 0.67),
+        scores={"test_accuracy_low": 0.49},
+        params={"protocol: seed": "protocol: trained"},
+    )
+
     assert told[1].endswith("whether epochs or labels are missing, the curves do not tell.")
 
 
