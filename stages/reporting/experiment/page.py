@@ -26,6 +26,10 @@ OVERLAP_NOTE = (
 LIBRARIES = {"torch": "torch", "transformers": "transformers", "peft": "peft", "scikit_learn": "scikit-learn"}
 COST_NOTE = "Time and memory belong to this one run on this one machine; the scores above repeat."
 SPLITS = {"val": "validation", "test": "test"}
+MIXED = (
+    "The validation rows are balanced over the classes and the training rows are not, so losses and accuracies of the "
+    "two splits, and of validation and test, are of other mixtures of classes: compare them class by class."
+)
 CLEANING = {
     "rows_read": "training rows read",
     "rows_empty": "dropped: empty",
@@ -127,7 +131,10 @@ def _scores_note(params: ReportView, outputs: Outputs) -> str:
     rated = "means over the classes, each with the same weight"
     if positive is not None:
         rated = f"of the positive class, “{positive}” (positive in dataset.yaml chooses it)"
-    return f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
+    told = f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
+    return (
+        told if params.subsample.class_ratio == "balanced" or not outputs.pool["rows_held_out"] else f"{told} {MIXED}"
+    )
 
 
 def _run(params: ReportView, outputs: Outputs) -> Table:
