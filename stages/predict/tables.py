@@ -16,9 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from stages.corpus.sources.delimited import EXCEL_LINE, find_layout
+from stages.corpus.sources.delimited import EXCEL_LINE, NAMES, find_layout
 from stages.corpus.sources.settings import FilesSettings
 from stages.foundation.errors import StudyError
+from stages.reporting.numbers import counted
 
 FORMATS = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
 WINDOW_ROWS = 4096  # enough that texts of like length find each other
@@ -321,11 +322,24 @@ class DelimitedTable:
         least = max((at for at, name in enumerate(self.columns, 1) if name), default=most)
         for line, raw, values in self._left:
             if not least <= len(values) <= most:
-                raise StudyError(f"{self.name}, line {line} has {len(values)} values, there are {most} columns")
+                raise StudyError(self._other_number(line, len(values)))
             if missing := most - len(values):  # of columns without a name: what is added must stand behind them
                 raw = self._complete(raw, [None] * missing)
                 values += [""] * missing
             yield TextRow(line, raw, dict(zip(self.columns, values, strict=True)))
+
+    def _other_number(self, line: int, found: int) -> str:
+        """What is wrong with a row of more or fewer values than there are columns."""
+        told = (
+            f"{self.name}, line {line} has {counted(found, 'value')}, the file {counted(len(self.columns), 'column')}"
+        )
+        if len(self.columns) > 1:
+            return told
+        separator = NAMES.get(self.separator, self.separator)
+        return (
+            f"{told}: put texts that hold a {separator} in quotation marks, or give the texts alone, one a line "
+            "without the header, to `python -m stages.predict - < texts.txt`"
+        )
 
     def _records(self, lines: Iterator[str]) -> Iterator[tuple[int, str, list[str]]]:
         """First line, text as it stands and values of each record; empty lines go with the record behind them."""

@@ -55,6 +55,13 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """Sentences, each with the command that does what it advises."""
+
+    items: tuple[tuple[str, str], ...]  # sentence, command of our own or ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table whose first column names the rows; without a head, a list of facts in words."""
 
@@ -78,8 +85,8 @@ class Quotes:
     items: tuple[tuple[str, str], ...]  # text, remark
 
 
-Block = Prose | Notice | Bullets | Table | Picture | Quotes
-BLOCKS = (Prose, Notice, Bullets, Table, Picture, Quotes)
+Block = Prose | Notice | Bullets | Steps | Table | Picture | Quotes
+BLOCKS = (Prose, Notice, Bullets, Steps, Table, Picture, Quotes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,8 @@ def _markdown(block: Block, pictures: Mapping[str, str]) -> str:
             return f"> **{escaped(lead)}** {escaped(text)}"
         case Bullets(items):
             return "\n".join(f"- {escaped(item)}" for item in items)
+        case Steps(items):
+            return "\n".join(f"- {escaped(text)}" + (f" `{command}`" if command else "") for text, command in items)
         case Table(head, rows):
             return _markdown_table(head, rows)
         case Quotes(items):

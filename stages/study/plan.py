@@ -114,14 +114,13 @@ def _say_power(coverage: Coverage, study: StudyParams) -> None:
     )
     for discordant in measured or USUAL_SHARES:
         smallest = minimum_detectable_difference(coverage.num_test_rows, discordant)
+        shown = (
+            "no difference shows" if smallest == inf else f"smallest difference that shows {100 * smallest:.1f} points"
+        )
         needed = ", ".join(
             f"{rows_for_margin(margin, discordant):,} with a margin of {100 * margin:g}" for margin in study.margins
         )
-        say(
-            f"  {100 * discordant:.1f} %: smallest difference that shows "
-            f"{'none' if smallest == inf else f'{100 * smallest:.1f} points'}; "
-            f"test rows that would show `as good as`: {needed}"
-        )
+        say(f"  {100 * discordant:.1f} %: {shown}; test rows that would show `as good as`: {needed} points")
 
 
 def _measured_shares(coverage: Coverage, study: StudyParams) -> list[float]:

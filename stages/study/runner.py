@@ -57,8 +57,9 @@ def require_committed(root: Path) -> None:
     new = git(root, "ls-files", "--others", "--exclude-standard", "--", "stages")
     if changed:
         raise StudyError(
-            f"the workspace differs from the last commit ({changed.splitlines()[0].strip()}); commit, or take it back "
-            "with `git checkout HEAD -- params.yaml dvc.lock && dvc checkout` and the like for other files"
+            f"the workspace differs from the last commit ({changed.splitlines()[0].strip()}); keep that with "
+            "`git commit -am 'An experiment'`, or take back what an experiment wrote with "
+            "`git checkout HEAD -- params.yaml dvc.lock metrics plots && dvc checkout`"
         )
     if new:
         raise StudyError(

@@ -15,6 +15,7 @@ from stages.reporting.document import (
     Prose,
     Quotes,
     Section,
+    Steps,
     Table,
     escaped,
     to_html,
@@ -62,6 +63,7 @@ def everywhere(words):
         Prose(words, "answer"),
         Notice(words, words),
         Bullets((words,)),
+        Steps(((words, ""),)),
         Table((words, words), ((words, words),)),
         Table((), ((words, words),)),
         Picture("figure", words),
@@ -82,6 +84,14 @@ def test_text_from_outside_stays_text(words):
 
 def test_a_quote_keeps_its_spaces():
     assert "<q>two  spaces</q><small>a remark</small>" in body(Quotes((("two  spaces", "a remark"),)))
+
+
+def test_a_command_is_told_apart_from_the_sentence_that_advises_it():
+    steps = Steps((("Try this:", "dvc repro"), ("Nothing more.", "")))
+    assert "<li>Try this: <code>dvc repro</code></li>\n<li>Nothing more.</li>" in body(steps)
+    assert to_markdown(Document("", (Section("", (steps,)),)), {}).endswith(
+        "- Try this: `dvc repro`\n- Nothing more.\n"
+    )
 
 
 def test_the_first_cell_of_a_row_names_it():

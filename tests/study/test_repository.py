@@ -119,7 +119,9 @@ def test_outputs_that_the_cache_no_longer_holds_are_none(repository):
 
 
 def test_a_git_command_that_fails_says_why_in_one_line(repository):
-    with pytest.raises(StudyError, match=r"^git rev-parse failed, and a study needs a Git repository: .*nowhere") as refused:
+    with pytest.raises(
+        StudyError, match=r"^git rev-parse failed, and a study needs a Git repository: .*nowhere"
+    ) as refused:
         git(repository, "rev-parse", "nowhere")
 
     assert "\n" not in str(refused.value)

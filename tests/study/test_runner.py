@@ -207,7 +207,9 @@ def test_a_workspace_that_no_commit_tells_is_refused_and_untracked_files_are_not
     require_committed(tmp_path)
     (tmp_path / "params.yaml").write_text("samples: 2\n")
 
-    with pytest.raises(StudyError, match=r"differs from the last commit \(M params.yaml\); commit, or take it back"):
+    with pytest.raises(
+        StudyError, match=r"differs from the last commit \(M params.yaml\); keep that with `git commit -am"
+    ):
         require_committed(tmp_path)
 
 

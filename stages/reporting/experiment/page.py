@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.engine.lengths import TextLengths, way_out
-from stages.reporting.document import Block, Bullets, Document, Picture, Prose, Quotes, Section, Table
+from stages.reporting.document import Block, Document, Picture, Prose, Quotes, Section, Steps, Table
 from stages.reporting.experiment.advice import next_steps
 from stages.reporting.experiment.classes import class_blocks, confusion_blocks
 from stages.reporting.experiment.figures import FEW_CLASSES
@@ -26,6 +26,10 @@ OVERLAP_NOTE = (
 LIBRARIES = {"torch": "torch", "transformers": "transformers", "peft": "peft", "scikit_learn": "scikit-learn"}
 COST_NOTE = "Time and memory belong to this one run on this one machine; the scores above repeat."
 SPLITS = {"val": "validation", "test": "test"}
+MIXED = (
+    "The validation rows are balanced over the classes and the training rows are not, so losses and accuracies of the "
+    "two splits, and of validation and test, are of other mixtures of classes: compare them class by class."
+)
 CLEANING = {
     "rows_read": "training rows read",
     "rows_empty": "dropped: empty",
@@ -56,7 +60,7 @@ def experiment_document(
         headline(params),
         (
             Section("", _opening(params, outputs, confusion)),
-            Section("What to do next", (Bullets(next_steps(params, outputs)),)),
+            Section("What to do next", (Steps(next_steps(params, outputs)),)),
             Section("Scores", (_scores(params, outputs.scores), Prose(_scores_note(params, outputs), "note"))),
             Section("Each class", class_blocks(outputs.classes, confidence_level=params.evaluate.confidence_level)),
             Section("What was run", (_run(params, outputs),)),
@@ -127,7 +131,10 @@ def _scores_note(params: ReportView, outputs: Outputs) -> str:
     rated = "means over the classes, each with the same weight"
     if positive is not None:
         rated = f"of the positive class, “{positive}” (positive in dataset.yaml chooses it)"
-    return f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
+    told = f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
+    return (
+        told if params.subsample.class_ratio == "balanced" or not outputs.pool["rows_held_out"] else f"{told} {MIXED}"
+    )
 
 
 def _run(params: ReportView, outputs: Outputs) -> Table:

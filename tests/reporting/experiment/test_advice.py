@@ -34,7 +34,7 @@ def advice(*, val_loss=FALLING, train_loss=None, params=None, scores=None, pool=
         text = text.replace(old, new)
     write_text(paths.PARAMS, text)
     steps = next_steps(read_params("report", ReportView), read_outputs())
-    return [step.replace("\N{NARROW NO-BREAK SPACE}", " ") for step in steps]
+    return [" ".join(filter(None, step)).replace("\N{NARROW NO-BREAK SPACE}", " ") for step in steps]
 
 
 def test_a_validation_loss_that_still_falls_asks_for_more_epochs():
@@ -46,6 +46,13 @@ def test_a_validation_loss_that_still_falls_asks_for_more_epochs():
 
 def test_where_the_steps_are_fixed_more_steps_are_named():
     assert "-S train.max_steps=320" in advice(params={"max_steps: null": "max_steps: 160"})[0]
+
+
+def test_where_the_least_steps_decide_they_are_named():
+    few, many = {"protocol: seed": "protocol: trained"}, {"samples: 1000": "samples: 32000"}
+
+    assert advice(params=few)[0].endswith("-S train.trained.min_steps=2000")
+    assert advice(params=few | many)[0].endswith("-S train.epochs=10")
 
 
 def test_a_fall_by_a_hair_at_the_end_of_the_learning_rate_is_no_reason_for_more_epochs():
@@ -76,6 +83,17 @@ def test_a_model_that_has_hardly_learned_is_not_told_that_it_was_trained_for_lon
     told = advice(val_loss=RISING, train_loss=(0.7, 0.69, 0.68, 0.68, 0.67), scores={"test_accuracy_low": 0.49})
 
     assert told[0].startswith("It is not shown to do better than always answering “negative”")
+    assert told[1].endswith("this takes 1,000: dvc exp run -S train.protocol=trained")
+
+
+def test_where_the_steps_were_enough_it_is_not_told_which_of_epochs_and_labels_is_missing():
+    told = advice(
+        val_loss=RISING,
+        train_loss=(0.7, 0.69, 0.68, 0.68, 0.67),
+        scores={"test_accuracy_low": 0.49},
+        params={"protocol: seed": "protocol: trained"},
+    )
+
     assert told[1].endswith("whether epochs or labels are missing, the curves do not tell.")
 
 
@@ -96,14 +114,17 @@ def test_the_next_size_fits_into_the_pool_and_the_classes(rows, most, named):
         step for step in advice(scores={"train_rows": rows}, pool={"pool_balanced_max": most}) if "samples=" in step
     ]
 
-    assert named in step
-    assert step.endswith("and by the whole curve: python -m stages.study plan")
+    assert step.endswith(f": dvc exp run -S {named}")
+
+
+def test_the_whole_curve_is_a_study():
+    assert any(step.endswith(": python -m stages.study plan") for step in advice())
 
 
 def test_in_natural_ratio_the_whole_pool_counts():
     told = advice(params={"balanced": "natural"}, pool={"pool_rows": 1001, "pool_balanced_max": 10})
 
-    assert any("1,001 of the 1,001 rows that there are: dvc exp run -S samples=1001" in step for step in told)
+    assert any("1,001 of the 1,001 rows at hand: dvc exp run -S samples=1001" in step for step in told)
 
 
 def test_a_pool_that_is_used_up_and_cannot_be_halved_asks_for_labels():
@@ -115,13 +136,13 @@ def test_a_pool_that_is_used_up_and_cannot_be_halved_asks_for_labels():
 def test_where_all_is_right_labels_are_not_asked_for():
     told = advice(num_wrong=0)
 
-    assert "All 60 test rows are right: only more, or harder, ones can show progress." in told
+    assert "All 60 test rows are right: only more, or harder, ones show progress." in told
     assert not any("samples=" in step for step in told)
 
 
 def test_texts_that_are_cut_are_to_be_read_further():
     assert (
-        "20.0 % of the test texts are read to their first 128 tokens only; where the model can read more, that may "
+        "Of 20.0 % of the test texts only the first 128 tokens are read; where the model can read more, that may "
         "help: dvc exp run -S train.max_tokens=256"
     ) in advice(scores={"test_rows_cut": 12})
     assert not any("max_tokens" in step for step in advice(scores={"test_rows_cut": 0}))
@@ -131,7 +152,7 @@ def test_a_wide_interval_is_told_with_what_would_halve_it():
     wide = {"test_accuracy_low": 0.8, "test_accuracy_high": 0.9}
 
     assert (
-        "The accuracy is known to within 10.0 points only, for want of test rows: 240 instead of 60 would halve that."
+        "The interval of the accuracy is 10.0 points wide, for want of test rows: 240 instead of 60 would halve that."
         in advice(scores=wide)
     )
     assert not any("want of test rows" in step for step in advice(scores=wide | {"test_accuracy_low": 0.86}))
@@ -141,12 +162,12 @@ def test_a_class_without_test_rows_is_asked_for():
     split = make_test_split(("bad", "good", "so so"))
     split = split.take(np.flatnonzero(split.labels < 2))
 
-    assert "Give the test split rows of “so so”: there are none, so no score here says anything of that." in advice(
+    assert "Give the test split rows of “so so”: there are none, so no score here says how well that goes." in advice(
         split=split, num_wrong=0
     )
 
 
-def test_an_experiment_without_anything_special_gets_two_sentences():
+def test_an_experiment_without_anything_special_gets_three_sentences():
     narrow = {"test_accuracy_low": 0.87, "test_accuracy_high": 0.9}
 
-    assert len(advice(scores=narrow)) == 2
+    assert len(advice(scores=narrow)) == 3

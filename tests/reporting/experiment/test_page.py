@@ -1,13 +1,15 @@
 import pytest
 
 from stages.engine.lengths import READ_WHOLE
+from stages.foundation import paths
+from stages.foundation.files import write_text
 from stages.foundation.params import read_params
 from stages.reporting.document import Document, Picture, Prose
 from stages.reporting.experiment.outputs import read_outputs
 from stages.reporting.experiment.page import experiment_document
 from stages.reporting.params import ReportView
 from stages.scoring.classification import confusion_counts
-from tests.reporting.finished_experiment import make_lengths, make_test_split, write_experiment
+from tests.reporting.finished_experiment import PARAMS, make_lengths, make_test_split, write_experiment
 
 HEADINGS = [
     "",
@@ -60,6 +62,17 @@ def test_every_figure_is_described_for_those_who_do_not_see_it():
         "accuracy": "Validation accuracy per epoch: 81.0 % after epoch 1, 85.0 % after epoch 5; epoch 2 was kept.",
         "confusion": "Confusion matrix: 53 of 60 test rows (88.3 %) on the diagonal.",
     }
+
+
+@pytest.mark.parametrize(("class_ratio", "told"), [("balanced", False), ("natural", True)])
+def test_scores_of_validation_and_test_rows_of_other_mixtures_are_not_to_be_compared(class_ratio, told):
+    write_experiment()
+    write_text(paths.PARAMS, PARAMS.replace("balanced", class_ratio))
+    outputs = read_outputs()
+    counts = confusion_counts(outputs.predicted, outputs.test.labels, num_classes=outputs.test.num_classes)
+    page = experiment_document(read_params("report", ReportView), outputs, confusion=counts, mistakes=[])
+
+    assert ("compare them class by class" in str(page)) is told
 
 
 def test_one_epoch_is_described_by_its_value_alone():
