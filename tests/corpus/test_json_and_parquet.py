@@ -124,3 +124,12 @@ def test_notes_that_nobody_understands_are_refused(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", {"label": 5}, label=[0])
 
     assert complaint(path) == "a.parquet: its metadata `huggingface` are not those that `datasets` writes"
+
+
+@pytest.mark.parametrize("content", ['{"text": ["a", "b"], "label": [0, 1]}', '{"data": [{"text": "a", "label": 0}]}'])
+def test_one_object_with_lists_is_answered_with_what_is_expected(tmp_path, content):
+    told = complaint(write(tmp_path / "a.json", content))
+
+    assert told.startswith(
+        "a.json holds one object with lists in it; a file holds one JSON object a line, or one array"
+    )

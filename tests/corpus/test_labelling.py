@@ -159,8 +159,9 @@ def test_rows_share_a_group_number_if_and_only_if_their_groups_are_written_alike
     assert len(pairs) == len({group for group, _ in pairs}) == len({number for _, number in pairs})
 
 
-def test_a_row_without_a_group_is_named():
-    tables = {"train": table([("kim",), (None,)], columns=("by",))}
+@pytest.mark.parametrize("none", [None, "", " "])
+def test_a_row_without_a_group_is_named(none):
+    tables = {"train": table([("kim",), (none,)], columns=("by",))}
 
     with pytest.raises(StudyError, match=r"^train\.tsv, line 3 has no group in column by; give it one of its own$"):
         number_groups(tables, "by")

@@ -167,3 +167,10 @@ def test_a_positive_class_that_cannot_be_is_refused_in_one_line(names, wanted, c
 
     assert str(refused.value).startswith(complaint)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "# nothing differs\n\n  # text: review\n"])
+def test_a_file_that_says_nothing_is_as_none(tmp_path, content):
+    (tmp_path / "dataset.yaml").write_text(content)
+
+    assert read_settings(tmp_path) == FilesSettings()
