@@ -48,7 +48,7 @@ def model_card(name: str, trained: Trained, record: Record, check: Check, *, lic
     document = Document(_title(trained, record), tuple(_sections(name, trained, record, check, licence)))
     return (
         f"---\n{_metadata(name, trained, record, check, licence)}\n---\n\n{to_markdown(document, {})}"
-        f"\n## How it is loaded\n\n{usage(name, int8=int8)}\n"
+        f"\n## How it is loaded\n\n{usage(name, int8=int8, pairs=trained.validation.second is not None)}\n"
     )
 
 
@@ -119,7 +119,8 @@ def _sections(name: str, trained: Trained, record: Record, check: Check, licence
 def _opening(name: str, trained: Trained, record: Record) -> tuple[Block, ...]:
     facts, words = trained.facts, METHODS[record.method].words
     model = record.base.name if record.base else ""
-    what = f"A classifier of texts into {count(len(record.label_names))} classes: {', '.join(record.label_names)}."
+    read = "texts" if trained.validation.second is None else "pairs of texts"
+    what = f"A classifier of {read} into {count(len(record.label_names))} classes: {', '.join(record.label_names)}."
     how = f"It is {words.classifier.format(model=model)} ({words.title}), exported as {name}: {TOLD[name]}."
     if facts is None:
         unknown = "It came as a folder alone: its data, its protocol and its test scores are not known here."

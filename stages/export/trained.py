@@ -71,13 +71,15 @@ def _trained(root: Path, folder: Path, *, facts: Facts | None) -> Trained:
             f"{folder} knows the classes {', '.join(record.label_names)}, but {root / paths.VALIDATION} has "
             f"{', '.join(validation.label_names)}: prepare the data that it was trained on"
         )
-    calibration = folder / CALIBRATION
-    return Trained(
-        folder=folder,
-        validation=validation,
-        calibration=read_json(calibration) if calibration.is_file() else {},
-        facts=facts,
-    )
+    file = folder / CALIBRATION
+    calibration = read_json(file) if file.is_file() else {}
+    found = {"validation_rows": len(validation), "reads_pairs": validation.second is not None}
+    if any(calibration.get(key, value) != value for key, value in found.items()):
+        raise StudyError(
+            f"{root / paths.VALIDATION} has other rows than those that {folder} was validated on: prepare the data "
+            "that it was trained on"
+        )
+    return Trained(folder=folder, validation=validation, calibration=calibration, facts=facts)
 
 
 def _facts(root: Path) -> Facts:

@@ -54,7 +54,7 @@ from tokenizers import Tokenizer
 
 labels, tokenizer = json.load(open("labels.json")), Tokenizer.from_file("tokenizer.json")
 session, fields = InferenceSession("{file}"), {{"input_ids": "ids", "token_type_ids": "type_ids"}}
-encoded = tokenizer.encode_batch(["a text", "another, longer one"])  # cut and padded by tokenizer.json
+encoded = tokenizer.encode_batch(["a text"])  # cut and padded by tokenizer.json
 inputs = {{i.name: np.array([getattr(e, fields.get(i.name, i.name)) for e in encoded]) for i in session.get_inputs()}}
 print([labels[index] for index in session.run(["logits"], inputs)[0].argmax(axis=1)])
 ```
@@ -70,7 +70,12 @@ print(TfidfReader(".").classify(["a text"]))
 Needs the packages numpy and safetensors. `tfidf_reader.py`, which lies beside this file, says what it computes."""
 
 
-def usage(name: str, *, int8: bool) -> str:
-    """Markdown on how an export of this format is loaded."""
+TEXTS, PAIRS = '["a text"]', '[("a text", "its second")]'
+TO_PIPELINE = '[{"text": "a text", "text_pair": "its second"}]'
+
+
+def usage(name: str, *, int8: bool, pairs: bool) -> str:
+    """Markdown on how an export of this format is loaded, with a text, or with a pair of texts."""
     file = "model_int8.onnx" if int8 else "model.onnx"
-    return {"adapter": ADAPTER, "merged": MERGED, "onnx": ONNX.format(file=file), "files": FILES}[name]
+    told = {"adapter": ADAPTER, "merged": MERGED, "onnx": ONNX.format(file=file), "files": FILES}[name]
+    return told.replace(TEXTS, TO_PIPELINE if name in ("adapter", "merged") else PAIRS) if pairs else told

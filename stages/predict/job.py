@@ -240,7 +240,7 @@ def _polite(model: Model) -> Any:
 def _summary(counts: Counter[str | None], progress: Progress) -> str:
     flags = {name[1:]: number for name, number in counts.items() if name and name.startswith("\0")}
     labels = [(name, number) for name, number in counts.most_common() if name and not name.startswith("\0")]
-    told = [f"{name} {number:,}" for name, number in labels[:SHOWN]]
+    told = [f"{shorten(name, LONGEST_NAME) or name} {number:,}" for name, number in labels[:SHOWN]]  # on one line
     if len(labels) > SHOWN:
         told.append(f"{sum(number for _, number in labels[SHOWN:]):,} in {len(labels) - SHOWN} other classes")
     flagged = ", ".join(f"{name} {number:,}" for name, number in flags.items()) or "none"

@@ -144,3 +144,25 @@ def test_int8_is_told_and_the_example_loads_that_file(experiment):
     assert "The int8 weights change the accuracy on these rows by -1.2 points." in card
     assert 'InferenceSession("model_int8.onnx")' in card
     assert 'InferenceSession("model.onnx")' in card_of("onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("merged", 'classify([{"text": "a text", "text_pair": "its second"}], truncation=True'),
+        ("adapter", 'classify([{"text": "a text", "text_pair": "its second"}], truncation=True'),
+        ("onnx", 'encode_batch([("a text", "its second")])'),
+        ("files", 'classify([("a text", "its second")])'),
+    ],
+)
+def test_a_model_of_pairs_is_called_one_and_is_given_pairs(experiment, name, given):
+    experiment()
+    with find_trained(None, None) as trained:
+        validation = trained.validation
+
+    of_pairs = card_of(name, validation=replace(validation, second=validation.sentences))
+    assert "A classifier of pairs of texts into" in of_pairs
+    assert given in of_pairs
+    of_texts = card_of(name)
+    assert "A classifier of texts into" in of_texts
+    assert '["a text"]' in of_texts

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.export.trained import CALIBRATION, CLASS_SCORES, find_trained
@@ -80,6 +81,20 @@ def test_validation_rows_of_other_classes_are_refused():
     write_split(paths.VALIDATION, replace(read_split(paths.VALIDATION), label_names=("x", "y")))
 
     assert "has x, y: prepare the data that it was trained on" in complaint(model=paths.MODEL)
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda split: split.take(np.arange(40)),
+        lambda split: replace(split, second=split.sentences),
+    ],
+)
+def test_other_validation_rows_than_the_models_own_are_refused(other):
+    write_split(paths.VALIDATION, other(read_split(paths.VALIDATION)))
+
+    assert "has other rows than those that data/model was validated on" in complaint(model=paths.MODEL)
 
 
 def test_what_is_not_there_is_said(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from stages.predict import __main__ as command
 from stages.predict import job, tables
 from stages.scoring.calibration import read_calibrator, write_calibrator
 from tests.pages.workspace import REPOSITORY
+from tests.predict.conftest import save_model
 
 GOOD, BAD = "a very good film", "the plot is bad"
 
@@ -151,6 +152,15 @@ def test_a_text_of_100000_words_and_any_script_are_texts_like_others(predict):
     out, _ = predict("-", given=("good " * 100_000 + "\n\U0001f600 \u05e9\u05dc\u05d5\u05dd good\n").encode())
 
     assert [row["label"] for row in rows_of(out)] == ["positive", "positive"]
+
+
+def test_the_summary_is_one_line_whatever_a_class_is_called(predict, here):
+    folder = save_model(here / "model", names=("two\nlines", "=1+1"))
+    (here / "a.csv").write_text(f"text\n{GOOD}\n{BAD}\n")
+
+    _, err = predict("a.csv", "--out", "b.csv", model=folder)
+    assert "two lines 1" in err.splitlines()[-1]
+    assert pd.read_csv(here / "b.csv")["label"].tolist() == ["=1+1", "two\nlines"]
 
 
 def test_texts_that_were_cut_are_told_once_at_the_end(predict, lora, here, monkeypatch):

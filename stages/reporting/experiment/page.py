@@ -28,7 +28,7 @@ COST_NOTE = "Time and memory belong to this one run on this one machine; the sco
 SPLITS = {"val": "validation", "test": "test"}
 MIXED = (
     "The validation rows are balanced over the classes and the training rows are not, so losses and accuracies of the "
-    "two splits, and of validation and test, are of other mixtures of classes: compare them class by class."
+    "two splits, and of validation and test, are of other mixtures of classes and not to be compared."
 )
 CLEANING = {
     "rows_read": "training rows read",

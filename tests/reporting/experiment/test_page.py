@@ -72,7 +72,7 @@ def test_scores_of_validation_and_test_rows_of_other_mixtures_are_not_to_be_comp
     counts = confusion_counts(outputs.predicted, outputs.test.labels, num_classes=outputs.test.num_classes)
     page = experiment_document(read_params("report", ReportView), outputs, confusion=counts, mistakes=[])
 
-    assert ("compare them class by class" in str(page)) is told
+    assert ("of other mixtures of classes" in str(page)) is told
 
 
 def test_one_epoch_is_described_by_its_value_alone():
