@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,19 @@ def test_no_line_of_the_code_reads_a_pickle_or_runs_what_it_is_given():
 )
 def test_what_would_do_so_is_found(line):
     assert offences(line)
+
+
+def test_the_lock_file_holds_every_requirement_in_its_version_with_hashes():
+    entry = re.compile(
+        r"^([\w.-]+)==([^ ]+)(?: ; .+)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
+    )
+    lock = (REPOSITORY / "tests/requirements.lock").read_text(encoding="utf-8")
+    required = re.findall(r"^([\w.-]+)==(\S+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
+
+    assert re.sub(r"^#.*\n", "", entry.sub("", lock), flags=re.MULTILINE) == ""
+    locked = {(name, version) for name, version, _ in entry.findall(lock)}
+    assert len(required) > 15
+    assert {(re.sub("[._]", "-", name), version) for name, version in required} <= locked
 
 
 def guarded(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
