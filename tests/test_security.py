@@ -158,6 +158,8 @@ def project(tmp_path_factory):
     ("setting", "complains"),
     [
         ("model=$(touch hacked)", "ERROR: unexpected error - mismatched input '('"),  # DVC's own refusal
+        ("model='$(touch hacked)'", "train: unknown model '$(touch hacked)'"),
+        ("dataset='`touch hacked`'", "check: dataset '`touch hacked`' is no folder in data/sources"),
     ],
 )
 def test_a_param_that_is_a_command_is_no_command(project, setting, complains):
