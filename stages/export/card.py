@@ -11,6 +11,7 @@ from stages.export.exports import Check, told
 from stages.export.trained import Facts, Trained
 from stages.export.usage import TOLD, usage
 from stages.foundation.interval import Interval
+from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
 from stages.reporting.document import Block, Bullets, Document, Prose, Section, Table, to_markdown
 from stages.reporting.numbers import NONE, count, decimal, level, listed, percent, share, with_interval
@@ -201,7 +202,7 @@ def _protocol(facts: Facts, record: Record) -> Table:
     method = METHODS[record.method]
     read = ("samples", "seed", "subsample", "prepare", *method.reads, f"train.{method.name}")
     keys = [key for key in sorted(facts.params) if any(f"{key}.".startswith(f"{prefix}.") for prefix in read)]
-    return Table((), (("method", method.name), *((key, str(facts.params[key])) for key in keys)))
+    return Table((), (("method", method.name), *((key, as_yaml(facts.params[key])) for key in keys)))
 
 
 def _calibration(calibration: Mapping[str, Any]) -> tuple[Block, ...]:

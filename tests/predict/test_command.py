@@ -196,7 +196,7 @@ def test_a_file_is_there_whole_or_not_at_all(complaint, here):
     (here / "a.csv").write_text(f"text,n\n{GOOD},1\n{GOOD}\n")
     (here / "b.csv").write_text("as it was")
 
-    assert "line 3 has 1 values" in complaint("a.csv", "--out", "b.csv")
+    assert "line 3 has 1 value," in complaint("a.csv", "--out", "b.csv")
     assert (here / "b.csv").read_text() == "as it was"
     assert sorted(file.name for file in here.iterdir()) == ["a.csv", "b.csv"]
 
