@@ -111,6 +111,7 @@ def _without_added(text, separator):
 )
 @FEW
 def test_tsv_keeps_quotation_marks_as_they_are(tmp_path_factory, header, rows, end):
+    rows = ['a "b', *rows]  # or two rows of one mark each could be a single value in marks
     tail = "\t" * (len(header) - 1)
     content = end.join(["\t".join(header), *(f"{row}{tail}" for row in rows)]) + end
 
