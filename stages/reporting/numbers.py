@@ -4,6 +4,7 @@ Fractions come in and percent or points go out: 0.8436 is `84.4 %`, a difference
 """
 
 from collections.abc import Sequence
+from math import floor, log10
 from typing import Protocol
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -39,6 +40,13 @@ def percent(fraction: float, digits: int = 1) -> str:
 def level(fraction: float) -> str:
     """A fraction that somebody chose, with no more digits than it has: a confidence level of 95 %, a target of 85 %."""
     return f"{100 * fraction:g}{NARROW}%"
+
+
+def confidence(fraction: float) -> str:
+    """A confidence level that was computed, by two digits of what it leaves: 90 %, 96.8 %, 99.972 %."""
+    digits = max(0, 1 - floor(log10(100 * (1 - fraction))))
+    told = f"{100 * fraction:.{digits}f}"
+    return f"{told.rstrip('0').rstrip('.') if '.' in told else told}{NARROW}%"
 
 
 def points(fraction: float, digits: int = 1) -> str:
@@ -117,7 +125,7 @@ def signed_interval(interval: Bounded) -> str:
 def points_in_words(interval: Bounded) -> str:
     """A difference for the middle of a sentence: +0.4 points (90 % interval +0.1 to +0.9)."""
     ends = f"{signed(interval.low)} to {signed(interval.high)}"
-    return f"{signed(interval.value)} points ({level(interval.confidence_level)} interval {ends})"
+    return f"{signed(interval.value)} points ({confidence(interval.confidence_level)} interval {ends})"
 
 
 def listed(words: Sequence[str]) -> str:

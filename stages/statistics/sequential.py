@@ -1,16 +1,21 @@
 """Looking at a study before its last seed, without being wrong more often for it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
+from stages.statistics.non_inferiority import NonInferiority, judge
+
 Floats = NDArray[np.float64]
 
 FARTHEST = 8.0  # standard deviations; what lies beyond does not count
 NUM_POINTS = 801  # of the density, which is smooth
+LEAST_CHANCE = 0.05  # of a verdict at the last look; below it no further seed is worth its time
 
 
 def levels(looks: Sequence[int], *, alpha: float) -> tuple[float, ...]:
@@ -46,6 +51,76 @@ def levels(looks: Sequence[int], *, alpha: float) -> tuple[float, ...]:
         points, density = _go_on(points, density, step, bound)
         before = time
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """Where a claim stands after its looks so far."""
+
+    result: NonInferiority  # at the look that settled it, else at the last one; its intervals have the look's level
+    num_seeds: int  # of that look
+    level: float  # alpha at that look
+    chance: float | None  # of a verdict at the last look of all, as it looks now; None: settled, or no look is left
+
+    @property
+    def is_over(self) -> bool:
+        """Whether further seeds are not worth their time."""
+        return self.chance is None or self.chance < LEAST_CHANCE
+
+
+def judge_looks(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    *,
+    margin: float,
+    looks: Sequence[int],
+    failed: NDArray[np.bool_],
+    alpha: float,
+) -> Looked | None:
+    """Judge at every look that the seeds reach, and stay with the first verdict; None before the first look.
+
+    Seeds beyond the last look that is reached do not count yet. Stopping where a verdict has become unlikely makes no
+    false claim likelier, so the levels need not know of it.
+
+    Args:
+        first: (S, N) bool, hits of the method on trial, a line per seed, in the order in which seeds count.
+        second: (S, N) bool, hits of the method it is held against; same seeds, same rows.
+        margin: Largest loss of accuracy that still counts as none, fraction above 0.
+        looks: Seeds at each look, rising.
+        failed: (S,) bool, whether a run of either failed.
+        alpha: Chance, over all looks together, of calling a method non-inferior that is worse by exactly the margin.
+    """
+    reached = [look for look in looks if look <= len(first)]
+    found = None
+    for look, level in zip(reached, levels(looks, alpha=alpha), strict=False):
+        result = judge(first[:look], second[:look], margin=margin, failed=failed[:look], alpha=level)
+        is_open = result.verdict == "inconclusive" and look < looks[-1]
+        found = Looked(
+            result=result,
+            num_seeds=look,
+            level=level,
+            chance=_chance(result, looks[-1], levels(looks, alpha=alpha)[-1]) if is_open else None,
+        )
+        if not is_open:
+            break
+    return found
+
+
+def _chance(result: NonInferiority, num_seeds: int, level: float) -> float:
+    """Of a verdict, either one, with so many seeds on the same rows, if the seeds to come are as those at hand.
+
+    The mean of all seeds varies about that of those at hand with (s_seed^2 + s_rest^2 / N) (1 / S - 1 / S_all), a flat
+    prior on the truth (Spiegelhalter, Freedman & Blackburn 1986, Controlled Clinical Trials 7(1), 8-17).
+    """
+    now = result.variance
+    if now is None:
+        return 1.0
+    half_width = replace(now, num_seeds=num_seeds).reach(level, power=0.5)
+    to_come = sqrt((now.seed + now.rest / now.num_rows) * (1 / now.num_seeds - 1 / num_seeds))
+    above = result.difference.value + result.margin  # by how much it clears the margin
+    if to_come == 0:
+        return float(abs(above) > half_width)
+    return float(ndtr((above - half_width) / to_come) + ndtr((-above - half_width) / to_come))
 
 
 def _bound(points: Floats, density: Floats, step: float, chance: float) -> float:

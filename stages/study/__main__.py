@@ -2,6 +2,7 @@
 
 python -m stages.study plan     what the grid still lacks, how long that takes, what it can show
 python -m stages.study tune     choose learning rates by validation, on seeds that do not count
+python -m stages.study claim    fix what is asked of LoRA, before its cells run
 python -m stages.study run      make the missing cells, each a named DVC experiment
 python -m stages.study report   gather the finished cells and write the answer page
 python -m stages.study answer   instead of a grid so many minutes: what to train with, and what more labels would bring
@@ -15,6 +16,7 @@ The grid stands in params.yaml under `study`; options stand in for its values:
 
 import signal
 import sys
+import time
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
@@ -34,16 +36,19 @@ from stages.foundation.log import duration, say
 from stages.foundation.params import STUDY, read_params
 from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
+from stages.study.budget import seeds_of
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
+from stages.study.claim import committed_claim, propose, read_claim, write_claim
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
-from stages.study.identity import leaves, pins_weights
+from stages.study.identity import Workspace, leaves, pins_weights
 from stages.study.plan import forecast, say_plan
 from stages.study.pool import Pool, find_pool, fit
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
+from stages.study.settle import Settling, settle
 from stages.study.store import read_results, require_same_record, write_results
 from stages.study.tune import at_the_edge, chosen, read_trials, require_chosen, trial_cells, trial_of, write_trials
 from stages.study.verify import verify as verify_cells
@@ -74,8 +79,33 @@ def plan(asked: Namespace) -> None:
         say(str(grid.pool))
 
 
+def claim(asked: Namespace) -> None:
+    """Fix what is asked of LoRA, at which sizes and margins, on which seeds: a file to commit before its cells run."""
+    study, dataset, model = _asked(asked)
+    pool = find_pool(ROOT, dataset, [])
+    if pool is None:
+        raise StudyError(f"{paths.SOURCES}/{dataset} is not there; put the data into it, as its README.md says")
+    study = fit(study, pool, asked=asked.sizes is not None)
+    fixed = propose(
+        study,
+        dataset=dataset,
+        model=model,
+        data=Workspace(ROOT).source_hash(dataset),
+        test_rows=pool.num_test_rows,
+        seeds=seeds_of(study.seeds, study.tuning.seeds, study.looks[-1]),
+    )
+    file = write_claim(fixed)
+    say(file.read_text(encoding="utf-8"))
+    say(f"`git add {file}` and commit it; then `python -m stages.study run --until-settled` makes what it needs")
+
+
 def run(asked: Namespace) -> None:
     """Make the missing cells, each a named DVC experiment on a copy; goes on where it was interrupted."""
+    if asked.until_settled:
+        _settle(asked)
+        return
+    if asked.minutes is not None:
+        raise StudyError("--minutes goes with --until-settled; a grid takes the time that its cells take")
     grid = _grid(asked)
     cells, computations = grid.cells, grid.computations
     require_committed(ROOT)
@@ -186,6 +216,37 @@ def compare(asked: Namespace) -> None:
     compare_experiments(ROOT, asked.first, asked.second)
 
 
+def _settle(asked: Namespace) -> None:
+    """Make what the claim needs; of the command line only who, how long and how many at a time."""
+    if given := [f"--{name}" for name in (*GRID, "protocol", "tuned") if getattr(asked, name) is not None]:
+        raise StudyError(f"--until-settled makes what the claim file says; leave out {', '.join(given)}")
+    until = None if asked.minutes is None else time.monotonic() + 60 * asked.minutes
+    study, dataset, model = _asked(asked)
+    require_committed(ROOT)
+    fixed = committed_claim(ROOT, dataset, model)
+    told = read_claim(dataset, model)
+    assert told is not None
+    study = replace(study, sizes=fixed.sizes, methods=fixed.methods, protocol=fixed.protocol, tuned=fixed.tuned)
+    if Workspace(ROOT).source_hash(dataset) != fixed.data:
+        raise StudyError(
+            f"{told.file} was fixed on other data than {paths.SOURCES}/{dataset} holds now; take them back"
+        )
+    computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
+    trials = chosen(read_trials(dataset), study, model=model) if fixed.tuned else {}
+    settle(
+        Settling(
+            root=ROOT,
+            fixed=fixed,
+            claim=told,
+            values=require_chosen(trials, study, dataset=dataset) if fixed.tuned else {},
+            computations=computations,
+            jobs=asked.jobs,
+            until=until,
+            stock=lambda cells: _collected(list(cells), computations),
+        )
+    )
+
+
 def _collected(cells: list[Cell], computations: Computations) -> Coverage:
     return collect(ROOT, take_stock(ROOT, cells, computations, experiments(ROOT)))
 
@@ -280,18 +341,21 @@ def _words(*known: str) -> Callable[[str], list[str]]:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="plan | tune | run | report | answer | verify | compare")
-    for command in (plan, tune, run, report, verify):
+    names = "plan | tune | claim | run | report | answer | verify | compare"
+    commands = parser.add_subparsers(required=True, metavar=names)
+    for command in (plan, tune, claim, run, report, verify):
         entry = _entry(commands, command)
         grid = entry.add_argument_group("grid", "instead of the values of params.yaml, section study")
         grid.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
-        if command is not tune:
-            grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
-            grid.add_argument("--tuned", action=BooleanOptionalAction, help="with the values that `tune` chose")
-        grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
         grid.add_argument("--protocol", choices=("seed", "trained"), help="as train.protocol")
-        grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="each again in another way")
-        grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
+        if command is not tune:
+            grid.add_argument("--tuned", action=BooleanOptionalAction, help="with the values that `tune` chose")
+        if command is not claim:
+            grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
+            grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="each again in another way")
+            grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
+        if command not in (tune, claim):
+            grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
         grid.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
         grid.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
         if command is report:
@@ -302,8 +366,14 @@ def _parser() -> ArgumentParser:
         elif command is verify:
             entry.add_argument("--cells", type=_positive, default=3, help="how many are run again (3)")
             entry.add_argument("--draw", type=int, default=1, help="seed that chooses them (1)")
-        else:
+        elif command is not claim:
             entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time (1)")
+        if command is run:
+            until = "no grid, but what the claim file still needs, look by look (`claim`)"
+            entry.add_argument("--until-settled", action="store_true", help=until)
+            entry.add_argument(
+                "--minutes", type=_positive, help="with --until-settled: no look begins that takes longer"
+            )
     entry = _entry(commands, answer)
     entry.add_argument("--minutes", type=_positive, default=30, help="of this call (30); the next call goes on")
     entry.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; else all of them")

@@ -1,6 +1,6 @@
 """From finished cells to all that the answer page tells."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,13 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import read_split
 from stages.methods import METHODS
-from stages.reporting.study.findings import Curve, Findings, LabelsToTarget, MoreLabels, Point
+from stages.reporting.study.findings import Claim, Curve, Findings, LabelsToTarget, MoreLabels, Point
 from stages.statistics.bootstrap import two_way_bootstrap
 from stages.statistics.calibration import calibrate
 from stages.statistics.curves import CurveFit, chance_of, fit_curve, gain, labels_to_target
 from stages.study.cells import StudyParams
 from stages.study.collect import Coverage
 from stages.study.contrasts import (
-    claim_of,
     comparisons,
     differences,
     leaks,
@@ -27,20 +26,29 @@ from stages.study.groups import Group, curves_of
 from stages.study.provenance import provenance
 from stages.study.slices import mistakes, slices
 from stages.study.store import Result, RowFacts
+from stages.study.tune import Trial, sensitivities
 
 RESAMPLING_SEED = 1  # of the calibration's intervals and the curves' draws, so that the page repeats
 MORE = (0.25, 1, 3)  # times the labels of the largest size
 CONFIDENCE_LEVEL = 0.95  # of every interval but the verdicts', and 1 less the level at which a gain counts as shown
 
 
-def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool, planned: bool = True) -> Findings:
+def analyse(
+    coverage: Coverage,
+    study: StudyParams,
+    *,
+    with_sentences: bool,
+    claim: Claim | None = None,
+    trials: Sequence[Trial] = (),
+) -> Findings:
     """Compute everything.
 
     Args:
         coverage: The cells.
         study: Of params.yaml, with what the command line says.
         with_sentences: Whether the worst errors have their texts.
-        planned: Whether the grid fixes a claim; cells that were chosen by looking at others fix none.
+        claim: What was fixed before its cells ran.
+        trials: What tuning tried.
 
     Raises:
         StudyError: If no cell is finished, or the texts are asked for and are not those of the results.
@@ -51,7 +59,6 @@ def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool, pla
     groups = curves_of(found, rows, list(study.methods))
     curves = tuple(_curve(name, sizes) for name, sizes in groups.items())
     largest = [sizes[max(sizes)] for sizes in groups.values() if not _first(sizes).cell.contrast]
-    claim = claim_of(coverage.cells) if planned else None
     cell = next(iter(found))
     return Findings(
         dataset=cell.dataset,
@@ -68,6 +75,7 @@ def analyse(coverage: Coverage, study: StudyParams, *, with_sentences: bool, pla
         slices=tuple(part for group in largest for part in slices(group, rows, CONFIDENCE_LEVEL)),
         mistakes=tuple(mistakes(largest[0], rows, _sentences(rows) if with_sentences else {})) if largest else (),
         leaks=tuple(leaks(groups)),
+        sensitivities=tuple(sensitivities(trials, study, model=cell.model)),
         pooled_precisions=_pooled(found.values()),
         precisions=tuple(
             precision_differences(map(coverage.in_each_precision, coverage.cells), rows, CONFIDENCE_LEVEL)

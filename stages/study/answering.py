@@ -18,6 +18,7 @@ from stages.statistics.curves import CurveFit, fit_curve, gain
 from stages.statistics.decision import USUAL_SEED_SD, Decision, choose, seed_spread
 from stages.study.analysis import CONFIDENCE_LEVEL, RESAMPLING_SEED
 from stages.study.budget import (
+    MOST_SEEDS,
     Budget,
     Step,
     Trained,
@@ -169,7 +170,7 @@ def prepare(root: Path, study: StudyParams, *, dataset: str, model: str, methods
         budget=Budget(
             sizes=affordable(every, seconds=60 * minutes, methods=order),
             methods=order,
-            seeds=seeds_of(study.seeds, study.tuning.seeds),
+            seeds=seeds_of(study.seeds, study.tuning.seeds, MOST_SEEDS),
             work=work,
         ),
         every=tuple(every),
@@ -270,7 +271,7 @@ def _write(asked: Answering, state: State) -> None:
     study = replace(asked.study, methods=list(asked.budget.methods), contrasts=[])
     require_same_record(asked.dataset, coverage.results)
     write_results(asked.dataset, coverage.results)
-    write_pages(coverage, study, with_sentences=False, planned=False)
+    write_pages(coverage, study, with_sentences=False)
     say(f"the page of all {len(found)} cells: {PAGE}")
 
 

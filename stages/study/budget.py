@@ -5,7 +5,7 @@ Everything here is arithmetic; `stages/study/answering.py` trains.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from statistics import median
 from typing import Literal
 
@@ -72,10 +72,10 @@ def in_order(methods: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(methods, key=lambda method: (rank.get(method, len(rank)), method)))
 
 
-def seeds_of(first: Sequence[int], tuning: Collection[int]) -> tuple[int, ...]:
-    """Enough seeds: those of params.yaml, then the numbers after them that tuning does not use."""
+def seeds_of(first: Sequence[int], tuning: Collection[int], number: int) -> tuple[int, ...]:
+    """So many seeds at least: those of params.yaml, then the numbers after them that tuning does not use."""
     further = (seed for seed in count(max(first) + 1) if seed not in tuning)
-    return tuple([*first, *(next(further) for _ in range(MOST_SEEDS))][: max(MOST_SEEDS, len(first))])
+    return (*first, *islice(further, max(0, number - len(first))))
 
 
 def ladder(pool: Pool) -> list[int]:

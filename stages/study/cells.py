@@ -40,6 +40,7 @@ class StudyParams:
 
     sizes: list[int]  # training rows
     seeds: list[int]
+    looks: list[int]  # numbers of seeds at which a claim is judged; the last is the most that it may take
     methods: list[str]
     protocol: Protocol  # as train.protocol
     tuned: bool  # whether each cell takes the value that `tune` chose for its method and size
@@ -51,7 +52,7 @@ class StudyParams:
     targets: list[float]  # accuracy, fraction
 
     def __post_init__(self) -> None:
-        for name in ("sizes", "seeds", "methods", "precisions", "margins", "targets"):
+        for name in ("sizes", "seeds", "looks", "methods", "precisions", "margins", "targets"):
             values = getattr(self, name)
             check_param(values, f"study.{name} is empty")
             check_param(len(set(values)) == len(values), f"study.{name} names one value twice: {values}")
@@ -63,6 +64,8 @@ class StudyParams:
         check_param(self.protocol == "seed" or "fixed_steps" not in self.contrasts, steps)
         counted = sorted(set(self.seeds) & set(self.tuning.seeds))
         check_param(not counted, f"study.seeds and study.tuning.seeds share {counted}: what chose must not count")
+        rises = all(low < high for low, high in zip([1, *self.looks], self.looks, strict=False))
+        check_param(rises, f"study.looks must rise from 2 on, got {self.looks}")
         check_param(min(self.sizes) >= 1, f"study.sizes must be 1 or more, got {min(self.sizes)}")
         check_param(self.fixed_steps >= 1, f"study.fixed_steps must be at least 1, got {self.fixed_steps}")
         for name in ("margins", "targets"):

@@ -1,7 +1,7 @@
 """What is held against what: methods, sizes and contrasts, each pair on the same seeds and test rows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import pairwise, takewhile
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from stages.reporting.study.findings import (
     Trend,
 )
 from stages.statistics.bootstrap import two_way_difference
-from stages.statistics.non_inferiority import judge
+from stages.statistics.non_inferiority import NonInferiority, judge
+from stages.statistics.sequential import judge_looks
 from stages.statistics.significance import holm, page_trend
-from stages.study.cells import Cell
 from stages.study.groups import Group, Groups, paired
 from stages.study.store import Result, RowFacts
 
@@ -37,37 +37,86 @@ def differences(groups: Groups, confidence_level: float) -> list[Difference]:
 
 
 def comparisons(groups: Groups, margins: Sequence[float], claim: Claim | None) -> list[Comparison]:
-    """Whether LoRA is as good as full fine-tuning, at every size where both count and at every margin."""
+    """Whether LoRA is as good as full fine-tuning, at every size where both count and at every margin.
+
+    What the claim fixed is judged at its looks, on cells that ran under it alone; all else on all seeds that there are.
+    """
     first, second = (
         {size: group for size, group in groups.get(name, {}).items() if not group.left_out} for name in CLAIM
     )
-    pairs = {size: pair for size in first if size in second and (pair := paired(first[size], second[size]))}
     found = []
-    for size, (one, other) in pairs.items():
-        failed = sorted((first[size].failed.keys() | second[size].failed.keys()) & set(one.seeds))
-        found += [
-            Comparison(
-                samples=size,
-                num_seeds=len(one.seeds),
-                discordant=float((one.hits != other.hits).mean()),
-                primary=Claim(samples=size, seeds=one.seeds) == claim and margin == margins[0],
-                failed=tuple(failed),
-                result=judge(one.hits, other.hits, margin=margin, failed=np.isin(one.seeds, failed)),
-            )
-            for margin in margins
-        ]
+    for size in first:
+        if size not in second or (pair := paired(first[size], second[size])) is None:
+            continue
+        failed = {*first[size].failed, *second[size].failed}
+        planned = [] if claim is None else _planned(*pair, failed, claim)
+        judged = {one.result.margin for one in planned}
+        found += [*planned, *(_unplanned(*pair, failed, margin) for margin in margins if margin not in judged)]
     return found
 
 
-def claim_of(cells: Iterable[Cell]) -> Claim | None:
-    """The one comparison that the grid itself fixes: its largest size with both methods, on all its seeds there."""
-    seeds: dict[int, dict[str, set[int]]] = {}
-    for cell in cells:
-        if cell.method in CLAIM and not cell.contrast:
-            seeds.setdefault(cell.samples, {}).setdefault(cell.method, set()).add(cell.seed)
-    common = {size: set.intersection(*by_method.values()) for size, by_method in seeds.items() if len(by_method) == 2}
-    largest = max((size for size, shared in common.items() if shared), default=None)
-    return None if largest is None else Claim(samples=largest, seeds=tuple(sorted(common[largest])))
+def _planned(first: Group, second: Group, failed: Set[int], claim: Claim) -> list[Comparison]:
+    """What the claim fixed, as far as its cells ran under it; nothing before the first look."""
+    if first.cell.samples not in claim.sizes:
+        return []
+    under = {
+        seed
+        for seed, *results in zip(first.seeds, first.results, second.results, strict=True)
+        if all(_ran_under(result, claim) for result in results)
+    }
+    order = list(takewhile(under.__contains__, claim.seeds))
+    at = [first.seeds.index(seed) for seed in order]
+    hits, fell = (first.hits[at], second.hits[at]), np.isin(order, list(failed))
+    found = []
+    for margin in claim.margins:
+        looked = judge_looks(*hits, margin=margin, looks=claim.looks, failed=fell, alpha=claim.alpha)
+        if looked is not None:
+            counted = set(order[: looked.num_seeds])
+            found.append(
+                _comparison(
+                    first.only(counted),
+                    second.only(counted),
+                    failed,
+                    looked.result,
+                    planned=True,
+                    is_over=looked.is_over,
+                    chance=looked.chance,
+                )
+            )
+    return found
+
+
+def _ran_under(result: Result, claim: Claim) -> bool:
+    cell = result.cell
+    same = (cell.protocol, cell.tuned is not None) == (claim.protocol, claim.tuned)
+    return same and result.numbers.get("claim") == claim.digest and result.numbers["data"] == claim.data
+
+
+def _unplanned(first: Group, second: Group, failed: Set[int], margin: float) -> Comparison:
+    result = judge(first.hits, second.hits, margin=margin, failed=np.isin(first.seeds, list(failed)))
+    return _comparison(first, second, failed, result, planned=False, is_over=True, chance=None)
+
+
+def _comparison(
+    first: Group,
+    second: Group,
+    failed: Set[int],
+    result: NonInferiority,
+    *,
+    planned: bool,
+    is_over: bool,
+    chance: float | None,
+) -> Comparison:
+    return Comparison(
+        samples=first.cell.samples,
+        num_seeds=len(first.seeds),
+        discordant=float((first.hits != second.hits).mean()),
+        planned=planned,
+        is_over=is_over,
+        chance=chance,
+        failed=tuple(sorted(failed & set(first.seeds))),
+        result=result,
+    )
 
 
 def precision_differences(

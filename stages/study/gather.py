@@ -21,6 +21,7 @@ from stages.foundation.split import Split
 from stages.methods import METHODS
 from stages.scoring.calibration import fit_temperature
 from stages.study.cells import Cell
+from stages.study.claim import digest_at
 from stages.study.repository import Experiment, read_outputs
 from stages.study.store import Result, RowFacts, relative
 
@@ -69,6 +70,7 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
         "steps": measured.steps,
         "temperature": measured.temperature,
         "output_bytes": experiment.output_bytes(),
+        "claim": digest_at(root, experiment.commit, cell),  # of the claim file that it was made under; empty: of none
     }
     return measured.rows, Result(cell=cell, key=identity.key, numbers=numbers, logits=measured.logits)
 

@@ -12,7 +12,9 @@ from stages.reporting.study.page import study_document
 from stages.reporting.style import save_figure
 from stages.study.analysis import analyse, curve_table
 from stages.study.cells import StudyParams
+from stages.study.claim import read_claim
 from stages.study.collect import Coverage
+from stages.study.tune import read_trials
 
 PLOTS = Path("plots")
 PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study_curve.csv"
@@ -20,7 +22,7 @@ PAGE, MARKDOWN, CURVE = PLOTS / "study.html", PLOTS / "study.md", PLOTS / "study
 
 def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> None:
     """Compute, draw, write, and say the answer."""
-    found = write_pages(coverage, study, with_sentences=with_sentences, planned=True)
+    found = write_pages(coverage, study, with_sentences=with_sentences)
     for sentence in answer(found):
         say(sentence)
     if found.missing:
@@ -28,9 +30,16 @@ def write_report(coverage: Coverage, study: StudyParams, *, with_sentences: bool
     say(f"the page: {PAGE}; as Markdown: {MARKDOWN}")
 
 
-def write_pages(coverage: Coverage, study: StudyParams, *, with_sentences: bool, planned: bool) -> Findings:
-    """Compute, draw and write; says nothing. Of cells that were not planned beforehand no claim is told."""
-    found = analyse(coverage, study, with_sentences=with_sentences, planned=planned)
+def write_pages(coverage: Coverage, study: StudyParams, *, with_sentences: bool) -> Findings:
+    """Compute, draw and write; says nothing."""
+    first = next(iter(coverage.cells))
+    found = analyse(
+        coverage,
+        study,
+        with_sentences=with_sentences,
+        claim=read_claim(first.dataset, first.model),
+        trials=read_trials(first.dataset),
+    )
     document, figures = study_document(found), draw_study(found)
     for name, figure in figures.items():
         for ending in ("png", "pdf"):

@@ -23,7 +23,7 @@ from stages.study.cells import Cell
 FOLDER = Path("metrics/study")
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|without|hardly|cannot)\b|n't\b")
 TEXTS = (  # digests and versions of libraries may look like numbers
-    *("key", "commit", "contrast", "data", "params_digest", "weights_sha256"),
+    *("key", "commit", "contrast", "data", "params_digest", "weights_sha256", "claim"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
 IDENTITY = ["dataset", "model", "method", "protocol", "contrast", "samples", "seed", "max_steps", "tuned"]

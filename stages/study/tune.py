@@ -17,6 +17,7 @@ from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml, write_text
 from stages.foundation.params import value_at
 from stages.methods import METHODS
+from stages.reporting.study.findings import Sensitivity
 from stages.study.cells import Cell, StudyParams, tuned_key
 from stages.study.repository import Experiment
 from stages.study.store import FOLDER
@@ -107,6 +108,30 @@ def chosen(trials: Iterable[Trial], study: StudyParams, *, model: str) -> dict[t
             means = {value: fmean(tried[seed] for seed in seeds) for value, tried in by_value.items()}
             found[of] = min(sorted(means), key=means.__getitem__)
     return found
+
+
+def sensitivities(trials: Sequence[Trial], study: StudyParams, *, model: str) -> list[Sensitivity]:
+    """What was tried for each method and size, in the order of the methods; `chosen` says what came of it."""
+    of_methods = {method: model if METHODS[method].has_base_model else "" for method in study.methods}
+    tried: dict[tuple[str, int], dict[float, list[float]]] = {}
+    for trial in trials:
+        protocol = study.protocol if METHODS[trial.method].by_steps else "seed"
+        if (trial.protocol, trial.model) == (protocol, of_methods.get(trial.method)):
+            tried.setdefault((trial.method, trial.samples), {}).setdefault(trial.value, []).append(trial.val_loss)
+    found = chosen(trials, study, model=model)
+    rank = list(study.methods)
+    return [
+        Sensitivity(
+            method=method,
+            samples=samples,
+            tuned=METHODS[method].tuned.replace("_", " "),
+            values=tuple(sorted(losses)),
+            losses=tuple(fmean(losses[value]) for value in sorted(losses)),
+            num_seeds=min(len(each) for each in losses.values()),
+            chosen=found.get((method, samples)),
+        )
+        for (method, samples), losses in sorted(tried.items(), key=lambda one: (rank.index(one[0][0]), one[0][1]))
+    ]
 
 
 def require_chosen(

@@ -3,7 +3,8 @@
 In every scenario the method on trial is worse by exactly the margin in the runs that do not fail, so that
 "non-inferior" is wrong each time. In the last one it is worse by the margin only with its failed runs counted: of that
 no few seeds can tell, for a third of all studies with five seeds see no failure at all (0.8^5), and look as studies do
-that have none. `python -m tests.statistics.simulate --curves 50` asks the bands of curves instead.
+that have none. `python -m tests.statistics.simulate --looks 500` asks the looks of a claim: how often all together are
+wrong, and how many seeds they take where the truth is one thing or another; `--curves 50` asks the bands of curves.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from stages.foundation.log import say
 from stages.statistics.curves import fit_curve
 from stages.statistics.failures import Runs, failed
 from stages.statistics.non_inferiority import judge
+from stages.statistics.sequential import judge_looks
 from tests.statistics import studies
 
 classifier = cache(studies.classifier)
@@ -35,6 +37,7 @@ class Scenario:
     trial_fails: bool = False  # a fifth of its runs lose ten points
     other_fails: bool = False
     counted: bool = False  # whether the failed runs are a part of the margin
+    worse: float = MARGIN  # by how much the method on trial is worse
 
 
 SCENARIOS = {
@@ -59,7 +62,7 @@ def study(scenario, num_seeds, generator):
     machine = np.where(np.arange(num_seeds) < 3, *generator.normal(size=2)) if scenario.machines else 0
     hits, out = [], np.zeros(num_seeds, dtype=bool)
     for worse, points, fails in (
-        (MARGIN - scenario.counted * FAILING * LOST, scenario.seed_points, scenario.trial_fails),
+        (scenario.worse - scenario.counted * FAILING * LOST, scenario.seed_points, scenario.trial_fails),
         (0.0, scenario.other_points, scenario.other_fails),
     ):
         accuracy = scenario.accuracy - worse
@@ -101,6 +104,25 @@ def false_claims(scenario, num_seeds, num_studies, *, seed=0):
     return wrong / num_studies
 
 
+LOOKS, ALPHA = (3, 5, 8, 12), 0.05
+
+
+def looked_at(scenario, num_studies, *, seed=0):
+    """Share of studies called non-inferior and inferior, and the mean number of seeds, stopped as `settle` stops."""
+    generator = np.random.default_rng(seed)
+    verdicts, taken = [], []
+    for _ in range(num_studies):
+        first, second, out = study(scenario, LOOKS[-1], generator)
+        for look in LOOKS:
+            found = judge_looks(first[:look], second[:look], margin=MARGIN, looks=LOOKS, failed=out[:look], alpha=ALPHA)
+            if found.is_over:
+                break
+        verdicts.append(found.result.verdict)
+        taken.append(found.num_seeds)
+    shares = (np.mean([verdict == wanted for verdict in verdicts]) for wanted in ("non-inferior", "inferior"))
+    return *shares, np.mean(taken)
+
+
 CURVES = {
     "pow3": lambda n: 0.08 + 2.2 * n**-0.42,
     "pow4": lambda n: 0.06 + 2.6 * (n + 500.0) ** -0.4,
@@ -138,6 +160,7 @@ def foretold(error, num_studies, *, seed=0):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=0, help="of each scenario and number of seeds")
+    parser.add_argument("--looks", type=int, default=0, help="studies of each scenario, looked at while they grow")
     parser.add_argument("--curves", type=int, default=0, help="studies of each planted curve")
     asked = parser.parse_args()
     for name, scenario in SCENARIOS.items() if asked.studies else ():
@@ -150,6 +173,19 @@ def main():
             f"{seeds} seeds {100 * false_claims(UNSEEN, seeds, asked.studies):.1f} %" for seeds in (3, 5, 14, 25)
         )
         say(f"a fifth of the trial's runs lose 10 points, and these are its margin: {told}")
+    truths = {
+        "no difference": Scenario(worse=0.0),
+        "no difference, seed SD 0.3": Scenario(worse=0.0, seed_points=0.3, other_points=0.3),
+        "worse by twice the margin": Scenario(worse=2 * MARGIN),
+        "better by the margin": Scenario(worse=-MARGIN),
+    }
+    for name, scenario in (SCENARIOS | truths).items() if asked.looks else ():
+        good, bad, seeds = looked_at(scenario, asked.looks)
+        saved = 1 - seeds / LOOKS[-1]
+        say(
+            f"looks, {name}: {100 * good:.1f} % non-inferior, {100 * bad:.1f} % inferior, {seeds:.1f} seeds, "
+            f"{100 * saved:.0f} % fewer cells than {LOOKS[-1]} seeds"
+        )
     for name, error in CURVES.items() if asked.curves else ():
         holds, miss, width = foretold(error, asked.curves)
         say(f"{name:6} holds {100 * holds:5.1f} %, off by {100 * miss:.2f}, width {100 * width:.1f} points")

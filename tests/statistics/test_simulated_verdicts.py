@@ -1,11 +1,8 @@
 """A small part of `python -m tests.statistics.simulate`; the long run is by hand."""
 
-import numpy as np
 import pytest
 
-from stages.statistics.non_inferiority import judge
-from stages.statistics.sequential import levels
-from tests.statistics.simulate import MARGIN, SCENARIOS, UNSEEN, Scenario, false_claims, study
+from tests.statistics.simulate import MARGIN, SCENARIOS, UNSEEN, Scenario, false_claims, looked_at
 
 NUM_STUDIES = 400
 MOST = 0.05 + 2.5 * (0.05 * 0.95 / NUM_STUDIES) ** 0.5  # of so few studies, by chance
@@ -22,17 +19,20 @@ def test_failures_that_five_seeds_may_not_show_are_beyond_any_verdict():
     assert false_claims(UNSEEN, 5, 200) > 0.1
 
 
-@pytest.mark.parametrize("scenario", [Scenario(seed_points=0.3, other_points=0.3), Scenario(other_fails=True)])
+@pytest.mark.parametrize(
+    "scenario",
+    [Scenario(seed_points=0.3, other_points=0.3), Scenario(other_fails=True), Scenario(machines=True)],
+    ids=["sure seeds", "the other fails", "two machines"],
+)
 def test_four_looks_together_are_wrong_once_in_twenty_at_most(scenario):
-    looks, num_studies = (3, 5, 8, 12), 200
-    generator = np.random.default_rng(1)
-    wrong = 0
-    for _ in range(num_studies):
-        first, second, out = study(scenario, looks[-1], generator)
-        verdicts = (
-            judge(first[:look], second[:look], margin=MARGIN, failed=out[:look], alpha=level).verdict
-            for look, level in zip(looks, levels(looks, alpha=0.05), strict=True)
-        )
-        wrong += next((verdict for verdict in verdicts if verdict != "inconclusive"), "") == "non-inferior"
+    num_studies = 200
+    wrong, _, _ = looked_at(scenario, num_studies, seed=1)
 
-    assert wrong / num_studies <= 0.05 + 2.5 * (0.05 * 0.95 / num_studies) ** 0.5
+    assert wrong <= 0.05 + 2.5 * (0.05 * 0.95 / num_studies) ** 0.5
+
+
+def test_looks_take_fewer_seeds_where_the_difference_is_plain():
+    _, inferior, seeds = looked_at(Scenario(worse=3 * MARGIN), 40)
+
+    assert inferior > 0.9
+    assert seeds < 9

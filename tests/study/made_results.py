@@ -12,6 +12,7 @@ NUM_ROWS = 400
 STUDY = StudyParams(
     sizes=[250, 500, 1000, 2000, 4000, 8000],
     seeds=[1, 2, 3],
+    looks=[2, 3],
     methods=["lora", "tfidf"],
     protocol="seed",
     tuned=False,

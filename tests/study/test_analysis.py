@@ -8,6 +8,7 @@ from stages.foundation.errors import StudyError
 from stages.reporting.study.answer import answer, caveats
 from stages.study.analysis import CONFIDENCE_LEVEL, analyse, curve_table
 from stages.study.store import Results
+from tests.reporting.study.made_findings import claim
 from tests.study.made_results import a_cell, made_coverage, made_result, made_rows, rising, with_study
 
 SIZES = [250, 500, 1000, 2000, 4000, 8000]
@@ -90,9 +91,9 @@ def test_the_verdicts_at_other_sizes_stand_beside_the_claim():
     found = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
     sentences = list(answer(found))
-    claim = next(at for at, sentence in enumerate(sentences) if sentence.startswith("LoRA less full"))
-    assert "at 4,000 labels" in sentences[claim]
-    assert sentences[claim + 1] == (
+    verdict = next(at for at, sentence in enumerate(sentences) if sentence.startswith("LoRA less full"))
+    assert "at 4,000 labels" in sentences[verdict]
+    assert sentences[verdict + 1] == (
         "The same margin at other sizes, each judged by itself: non-inferior at 2,000 labels; "
         "inferior at 250 and 500 labels; inconclusive at 1,000 labels."
     )
@@ -106,25 +107,19 @@ def test_a_claim_at_the_only_size_has_no_others_beside_it():
     assert not any("other sizes" in sentence for sentence in answer(found))
 
 
-def test_cells_that_were_chosen_by_looking_at_others_fix_no_claim():
+def test_without_a_claim_nothing_was_planned():
     cells = rising("lora", [1000], seeds=(1, 2)) | rising("full", [1000], seeds=(1, 2))
-    unplanned = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False, planned=False)
+    found = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False)
 
-    assert unplanned.claim is None
-    assert unplanned.comparisons
-    assert not any(one.primary for one in unplanned.comparisons)
+    assert "at 1,000 labels, 2 seeds, not planned beforehand: " in told(found)
 
 
-def test_a_claim_whose_cells_are_missing_is_said_to_wait(found):
+def test_a_claim_whose_cells_did_not_run_under_it_is_said_to_wait():
     cells = rising("lora", [1000, 8000]) | rising("full", [1000, 8000])
-    cells[a_cell("full", 8000, 3)] = None
 
-    waiting = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False)
+    waiting = analyse(made_coverage(cells), with_study(methods=["lora", "full"]), with_sentences=False, claim=claim())
 
-    text = told(waiting)
-    assert "at 8,000 labels on 3 seeds, cannot be judged yet" in text
-    assert not any(one.primary for one in waiting.comparisons)
-    assert "cannot be judged yet" not in told(found)
+    assert "cannot be judged before 3 seeds of both have run under it" in told(waiting)
 
 
 def test_the_provenance_names_versions_commit_seeds_and_hardware(found):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from stages.study.budget import (
-    MOST_SEEDS,
     Budget,
     Step,
     Trained,
@@ -89,9 +88,9 @@ def test_cheap_methods_come_first_and_unknown_ones_last():
 
 
 def test_seeds_are_those_of_the_params_then_further_ones_without_those_of_tuning():
-    assert seeds_of([4, 5], [7]) == (4, 5, 6, 8, 9, 10, 11, 12, 13, 14)
-    assert len(seeds_of(range(20), [])) == 20
-    assert len(seeds_of([1], [])) == MOST_SEEDS
+    assert seeds_of([4, 5], [7], 5) == (4, 5, 6, 8, 9)
+    assert seeds_of([9, 3], [10], 4) == (9, 3, 11, 12)
+    assert len(seeds_of(range(20), [], 5)) == 20
 
 
 def test_the_pilot_is_the_largest_size_that_costs_no_more_than_the_smallest():

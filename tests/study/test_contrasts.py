@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from stages.reporting.study.findings import Claim, Side
-from stages.study.contrasts import claim_of, comparisons, differences, leaks, precision_differences, trends
+from stages.study.contrasts import comparisons, differences, leaks, precision_differences, trends
 from stages.study.groups import curves_of
 from tests.study.made_results import STUDY, a_cell, made_coverage, made_result, made_rows, rising
 
@@ -65,10 +67,35 @@ def test_another_protocol_is_held_against_the_plain_one_at_the_same_size_and_see
     assert found[0].difference.value > 0.1
 
 
-def test_the_claim_is_asked_at_every_size_that_has_both_and_the_largest_with_the_first_margin_is_the_primary_one():
+CLAIM = Claim(
+    file="metrics/study/mine-minilm.claim.yaml",
+    digest="c1a1",
+    data="0123.dir",
+    protocol="seed",
+    tuned=False,
+    sizes=(8000,),
+    margins=(0.01,),
+    alpha=0.05,
+    seeds=(1, 2, 3),
+    looks=(2, 3),
+)
+
+
+def ran_under(digest, cells):
+    """The groups of cells that were made on commits that held the claim file with this digest."""
+    rows = made_rows()
+    found = {cell: made_result(cell, rows, value, claim=digest) for cell, value in cells.items()}
+    return curves_of(found, rows, STUDY.methods)
+
+
+def both(sizes=(1000, 8000), seeds=(1, 2, 3)):
+    return rising("lora", sizes, seeds) | rising("full", sizes, seeds)
+
+
+def test_lora_is_held_against_full_at_every_size_that_has_both():
     cells = rising("lora", [250, 1000, 8000]) | rising("full", [1000, 8000], start=0.65)
 
-    found = comparisons(curves(cells), [0.01, 0.02], claim_of(cells))
+    found = comparisons(curves(cells), [0.01, 0.02], None)
 
     assert [(one.samples, one.result.margin) for one in found] == [
         (1000, 0.01),
@@ -76,8 +103,52 @@ def test_the_claim_is_asked_at_every_size_that_has_both_and_the_largest_with_the
         (8000, 0.01),
         (8000, 0.02),
     ]
-    assert [one.primary for one in found] == [False, False, True, False]
+    assert not any(one.planned for one in found)
     assert all(0 < one.discordant < 1 for one in found)
+
+
+def test_planned_is_what_the_claim_names_on_cells_that_ran_under_it():
+    found = comparisons(ran_under("c1a1", both()), [0.01, 0.02], CLAIM)
+
+    assert [(one.samples, one.result.margin, one.planned) for one in found] == [
+        (1000, 0.01, False),
+        (1000, 0.02, False),
+        (8000, 0.01, True),
+        (8000, 0.02, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("digest", "claim"),
+    [
+        ("", CLAIM),
+        ("another", CLAIM),
+        ("c1a1", replace(CLAIM, data="other.dir")),
+        ("c1a1", replace(CLAIM, protocol="trained")),
+        ("c1a1", replace(CLAIM, tuned=True)),
+        ("c1a1", replace(CLAIM, seeds=(2, 4, 1))),
+    ],
+    ids=["no claim then", "another claim", "other data", "another protocol", "not tuned", "the second seed is missing"],
+)
+def test_cells_that_the_claim_does_not_cover_are_judged_as_not_planned(digest, claim):
+    assert not any(one.planned for one in comparisons(ran_under(digest, both()), [0.01], claim))
+
+
+def test_what_was_planned_is_judged_at_its_look_and_not_by_the_seeds_beyond_it():
+    cells = both(sizes=[8000], seeds=(1, 2, 3))
+    three_looks = replace(CLAIM, seeds=(3, 1, 2, 4), looks=(2, 4))
+
+    (one,) = comparisons(ran_under("c1a1", cells), [0.01], three_looks)
+
+    assert one.planned
+    assert one.num_seeds == 2
+    assert one.result.difference.confidence_level > 0.99
+
+
+def test_a_margin_of_the_command_line_moves_nothing_of_the_claim():
+    found = comparisons(ran_under("c1a1", both(sizes=[8000])), [0.5], CLAIM)
+
+    assert [(one.result.margin, one.planned) for one in found] == [(0.01, True), (0.5, False)]
 
 
 def test_a_method_far_below_is_inferior_and_one_far_above_is_non_inferior():
@@ -110,19 +181,6 @@ def test_the_leak_is_shown_where_both_partitions_were_trained_on():
     assert (leak.method, leak.samples, leak.num_seeds) == ("lora", 8000, 1)
     assert (leak.overlap_grouped, leak.overlap_random) == (0, 0.9)
     assert leak.val_random == pytest.approx(leak.val_grouped + 0.04)
-
-
-def test_the_claim_is_what_the_grid_fixes_whatever_is_finished():
-    grid = rising("lora", [1000, 8000]) | rising("full", [1000, 8000], seeds=[1, 2])
-
-    assert claim_of(grid) == Claim(samples=8000, seeds=(1, 2))
-    assert claim_of(rising("lora", [1000])) is None
-    assert claim_of({a_cell("lora", contrast="random"): 1, a_cell("full", contrast="random"): 1}) is None
-
-    finished = {
-        cell: value for cell, value in grid.items() if (cell.samples, cell.method, cell.seed) != (8000, "full", 2)
-    }
-    assert not any(one.primary for one in comparisons(curves(finished), [0.01], claim_of(grid)))
 
 
 def test_a_size_that_lacks_a_seed_is_left_out_of_the_trend_and_counted_so():

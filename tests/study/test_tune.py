@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from stages.foundation.errors import ParamsError, StudyError
 from stages.study.cells import TuningParams
-from stages.study.tune import Trial, at_the_edge, chosen, read_trials, require_chosen, trial_cells, write_trials
+from stages.study.tune import (
+    Trial,
+    at_the_edge,
+    chosen,
+    read_trials,
+    require_chosen,
+    sensitivities,
+    trial_cells,
+    write_trials,
+)
 from tests.pages.workspace import write_params
 from tests.study.made_results import with_study
 
@@ -132,3 +141,17 @@ def test_a_seed_that_chose_must_not_count():
 def test_trials_that_cannot_be_are_refused(change, complaint):
     with pytest.raises(ParamsError, match=complaint):
         replace(TUNING, **change)
+
+
+def test_what_was_tried_is_the_mean_loss_of_each_value_with_the_choice_once_every_trial_is_there():
+    made = trials({2.5e-4: (0.5, 0.7), 5e-4: (0.4, 0.4), 1e-3: (0.9, 0.7)})
+    others = trials({2.5e-4: (0.1, 0.1)}, model="mpnet") + trials({2.5e-4: (0.1, 0.1)}, protocol="trained")
+
+    (one,) = sensitivities([*others, *made], TUNED, model="minilm")
+    (early,) = sensitivities(made[:-1], TUNED, model="minilm")
+
+    assert (one.method, one.samples, one.tuned, one.num_seeds) == ("lora", 250, "learning rate", 2)
+    assert one.values == (2.5e-4, 5e-4, 1e-3)
+    assert one.losses == pytest.approx((0.6, 0.4, 0.8))
+    assert one.chosen == 5e-4
+    assert early.chosen is None

@@ -1,6 +1,6 @@
 """The answer in plain sentences: the claim, the interval, the verdict, the price in labels, and what limits them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stages.reporting.numbers import (
     count,
@@ -132,17 +132,18 @@ def _claim(findings: Findings) -> Iterator[str]:
             + (" that were trained enough." if findings.left_out else ".")
         )
         return
-    fixed = next((one for one in comparisons if one.primary), None)
-    asked = fixed or [one for one in comparisons if one.result.margin == comparisons[0].result.margin][-1]
-    if fixed is None and claim is not None:
+    planned = [one for one in comparisons if one.planned]
+    asked = _first_margin(planned or comparisons)[-1]
+    if not planned and claim is not None:
         yield (
-            f"The claim of this grid, LoRA against full fine-tuning at {count(claim.samples)} labels on "
-            f"{seeds(len(claim.seeds))}, cannot be judged yet: cells are missing, or were not trained enough. What "
-            "follows was not planned so."
+            f"The claim that was fixed, LoRA against full fine-tuning at "
+            f"{listed([count(size) for size in claim.sizes])} labels, cannot be judged before {seeds(claim.looks[0])} "
+            "of both have run under it. What follows was not planned."
         )
     result = asked.result
     yield (
-        f"LoRA less full fine-tuning at {count(asked.samples)} labels, {seeds(asked.num_seeds)}: "
+        f"LoRA less full fine-tuning at {count(asked.samples)} labels, {seeds(asked.num_seeds)}, "
+        f"{'as planned' if asked.planned else 'not planned beforehand'}: "
         f"{points_in_words(result.difference)}. With a margin of {margin(result.margin)} "
         f"{VERDICTS[result.verdict]} ({result.verdict}){_remedy(asked)}."
     )
@@ -152,6 +153,10 @@ def _claim(findings: Findings) -> Iterator[str]:
             + ("; so the failed runs decide, and it stays open." if result.disagree else ", the same verdict.")
         )
     yield from _elsewhere(findings, asked)
+
+
+def _first_margin(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    return [one for one in comparisons if one.result.margin == comparisons[0].result.margin]
 
 
 def _elsewhere(findings: Findings, asked: Comparison) -> Iterator[str]:

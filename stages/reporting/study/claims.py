@@ -3,9 +3,11 @@
 from stages.reporting.document import Block, Bullets, Picture, Prose, Section, Table
 from stages.reporting.numbers import (
     NONE,
+    confidence,
     count,
     decimal,
     level,
+    listed,
     p_value,
     percent,
     points,
@@ -52,22 +54,36 @@ def verdicts(findings: Findings) -> Section:
     heading = "Is LoRA as good as full fine-tuning?"
     if not findings.comparisons:
         return Section(heading, (Prose(NO_COMPARISON),))
-    confidence = level(findings.comparisons[0].result.difference.confidence_level)
-    head = ("rows", "margin", "verdict", f"lora less full [{confidence}]", "seeds", "rows needed", "seeds needed")
+    head = ("rows", "margin", "verdict", "lora less full", "interval", "seeds", "rows needed", "seeds needed")
     rows = tuple(_verdict(comparison) for comparison in findings.comparisons)
     note = f"Margins and differences are points of test accuracy. {VERDICTS_NOTE} {count(findings.num_test_rows)}."
-    if any(comparison.primary for comparison in findings.comparisons):
-        note = (
-            f"* The largest size of this grid that has both, on all its seeds; the other rows are for context. {note}"
-        )
     blocks = (
         *_not_judged(findings),
+        Prose(planned_words(findings), "lead"),
         Table(head, rows),
         Prose(note, "note"),
         *_failed(findings),
         *_uncertainty(findings),
     )
     return Section(heading, blocks)
+
+
+def planned_words(findings: Findings) -> str:
+    """What of the verdicts was fixed before the cells ran, and how that is judged."""
+    claim = findings.claim
+    if claim is None:
+        return "None of these verdicts was planned: no claim was fixed before the cells ran."
+    looks = listed([count(look) for look in claim.looks])
+    fixed = (
+        f"Fixed in {claim.file} (SHA-256 {claim.digest}...) before its cells ran: LoRA against full fine-tuning at "
+        f"{listed([count(size) for size in claim.sizes])} labels, looked at with {looks} seeds"
+    )
+    if not any(comparison.planned for comparison in findings.comparisons):
+        return f"{fixed}. No look has its cells yet, so none of these verdicts was planned."
+    return (
+        f"{fixed}, at levels with which all looks together err at most once in {round(1 / claim.alpha)} (of each size "
+        "and margin). These verdicts are marked *; the others were not planned."
+    )
 
 
 def _not_judged(findings: Findings) -> tuple[Block, ...]:
@@ -140,10 +156,11 @@ def _verdict(comparison: Comparison) -> tuple[str, ...]:
     result = comparison.result
     needed = (result.num_rows_needed, result.num_seeds_needed)
     return (
-        unbroken(f"{count(comparison.samples)}{' *' if comparison.primary else ''}"),
+        unbroken(f"{count(comparison.samples)}{' *' if comparison.planned else ''}"),
         points(result.margin),
         result.verdict,
         signed_interval(result.difference),
+        confidence(result.difference.confidence_level),
         count(comparison.num_seeds),
         *(NONE if number is None else count(number) for number in needed),
     )

@@ -270,7 +270,11 @@ def labels_paid(findings: Findings) -> Section:
         "trained enough take part, for this is about what one gets; the best of several reads a little too good."
     )
     head = ("labels in all", "method", "training + validation", "test accuracy")
-    return Section(heading, (Table(head, tuple(rows)), Prose(note, "note")))
+    table: tuple[Block, ...] = (Table(head, tuple(rows)), Prose(note, "note"))
+    if not any(point.val_rows for point, _ in measured):
+        return Section(heading, table)
+    told = f"Test accuracy against all labels paid for. Best of all: {rows[-1][1]} {rows[-1][3]} for {rows[-1][0]}."
+    return Section(heading, (*table, Picture("paid", told)))
 
 
 def every_point(findings: Findings) -> Section:

@@ -1,6 +1,7 @@
 """The figures of the answer page but for the forest plot: curves, reliability, cost, the leak."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 from stages.reporting.numbers import count, level, percent, signed
 from stages.reporting.study.findings import Curve, Findings, Point
 from stages.reporting.study.forest import draw_differences
+from stages.reporting.study.tuning import draw_tuning
 from stages.reporting.style import (
     ACCENT,
     DOTTED,
@@ -55,11 +57,13 @@ def draw_study(findings: Findings) -> dict[str, Figure]:
     """Draw what there is to draw, by the names that the page and the files of figures bear."""
     figures = {
         "curve": draw_curves(findings),
+        "paid": draw_paid(findings),
         "differences": draw_differences(findings),
         "protocols": draw_fixed_steps(findings),
         "reliability": draw_reliability(findings),
         "cost": draw_cost(findings),
         "leak": draw_leak(findings),
+        "tuning": draw_tuning(findings),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
@@ -89,6 +93,34 @@ def draw_curves(findings: Findings) -> Figure | None:
         remark(axes, f"{told}; hollow: left out" if findings.left_out else told)
         legend_below(figure, axes, columns=4)
     return figure
+
+
+def draw_paid(findings: Findings) -> Figure | None:
+    """The same points by all labels that they cost, validation's included; None where that is the same axis."""
+    curves = findings.own_curves
+    if not any(point.val_rows for curve in curves for point in curve.points):
+        return None
+    paid = [replace(curve, points=tuple(_paid(point) for point in curve.points)) for curve in curves]
+    with rc_context(STYLE):
+        figure = new_figure(WIDTH, 3.8)
+        axes = figure.add_subplot()
+        for position, curve in enumerate(paid):
+            shift = side_by_side(position, len(paid))
+            _measured(axes, curve, shift, joined=True)
+            _hollow(axes, curve, [shift * point.samples for point in curve.points])
+            name_method(axes, curve.method, curve.name)
+        size_axis(axes, _sizes(paid))
+        axes.set_xlabel("labels in all, validation's included (log scale)")
+        percent_axis(axes)
+        axes.set_title("Test accuracy against labels paid for")
+        told = _drawn_as(findings.confidence_level, num_seeds=findings.most_seeds, fitted=False)
+        remark(axes, f"{told}; hollow: left out" if findings.left_out else told)
+        legend_below(figure, axes, columns=4)
+    return figure
+
+
+def _paid(point: Point) -> Point:
+    return replace(point, samples=point.labels_paid, val_rows=0)
 
 
 def draw_fixed_steps(findings: Findings) -> Figure | None:

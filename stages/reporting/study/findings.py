@@ -86,10 +86,18 @@ class Trend:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """The one comparison that the grid itself fixes."""
+    """What was fixed before the cells ran: LoRA is worse than full fine-tuning by less than the margin."""
 
-    samples: int  # training rows
-    seeds: tuple[int, ...]  # ascending
+    file: str  # where it stands
+    digest: str  # beginning of the file's SHA-256, as each cell that ran under it has it
+    data: str  # digest of the source's files
+    protocol: str  # as train.protocol
+    tuned: bool  # whether tuning chose the learning rates
+    sizes: tuple[int, ...]  # training rows
+    margins: tuple[float, ...]  # accuracy, fraction
+    alpha: float  # of each size and margin, over all looks
+    seeds: tuple[int, ...]  # in the order in which they count
+    looks: tuple[int, ...]  # seeds at each look, rising
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +107,9 @@ class Comparison:
     samples: int
     num_seeds: int
     discordant: float  # share of the test rows on which exactly one of the two is right, mean over the seeds
-    primary: bool  # the claim that the grid fixes: its largest size with both, on all its seeds, at the first margin
+    planned: bool  # whether the claim fixed it, and its cells ran after that
+    is_over: bool  # of a planned one: settled, or no look to come is likely to settle it
+    chance: float | None  # of a planned one: that the last look settles it, as it looks now; None: no look is to come
     failed: tuple[int, ...]  # seeds of which a run failed
     result: NonInferiority
 
@@ -146,6 +156,19 @@ class PrecisionDifference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sensitivity:
+    """What tuning tried for one method at one size."""
+
+    method: str
+    samples: int  # training rows
+    tuned: str  # in words: learning rate, inverse regularization
+    values: tuple[float, ...]  # tried, rising
+    losses: tuple[float, ...]  # nats, on validation, mean over the seeds of tuning
+    num_seeds: int  # of each value, at least
+    chosen: float | None  # None: trials are missing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LabelsToTarget:
     """What an accuracy costs in labels."""
 
@@ -182,13 +205,14 @@ class Findings:
     curves: tuple[Curve, ...]  # params.yaml's protocol first
     differences: tuple[Difference, ...]
     trends: tuple[Trend, ...]
-    claim: Claim | None  # None: the grid fixes none
+    claim: Claim | None  # None: none was fixed
     comparisons: tuple[Comparison, ...]
     targets: tuple[LabelsToTarget, ...]
     more_labels: tuple[MoreLabels, ...]
     slices: tuple[Slice, ...]
     mistakes: tuple[Mistake, ...]  # of the first curve at its largest size
     leaks: tuple[Leak, ...]
+    sensitivities: tuple[Sensitivity, ...]  # method by method, sizes rising; empty: nothing was tuned
     pooled_precisions: tuple[str, ...]  # number formats that stand side by side; empty: there is one
     precisions: tuple[PrecisionDifference, ...]  # from the cells that were computed in several
     provenance: tuple[tuple[str, str], ...]  # what, how

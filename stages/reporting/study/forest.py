@@ -16,6 +16,7 @@ from stages.foundation.interval import Interval
 from stages.reporting.numbers import count, level, signed, signed_interval
 from stages.reporting.study.findings import Comparison, Difference, Findings
 from stages.reporting.style import ACCENT, INK, MUTED, SECOND, STYLE, WIDTH, drawn, new_figure, short
+from stages.statistics.non_inferiority import ALPHA
 
 ROW = 0.225  # inches
 LONGEST_LABEL, LONGEST_HEADING = 24, 62  # letters
@@ -67,14 +68,15 @@ def _against_full(comparisons: Sequence[Comparison]) -> list[Row]:
     """One row per size: the margins of a size share its difference; the verdict is the first margin's."""
     if not comparisons:
         return []
-    confidence = drawn(level(comparisons[0].result.difference.confidence_level))
     told = " and ".join(signed(-margin) for margin in dict.fromkeys(each.result.margin for each in comparisons))
-    rows = [Row(label=f"lora less full, {confidence} intervals; dashed: margin {told}", difference=None)]
+    usual = drawn(level(1 - 2 * ALPHA))
+    planned = " (* by the look)" if any(each.planned for each in comparisons) else ""
+    rows = [Row(label=f"lora less full, {usual} intervals{planned}; dashed: margin {told}", difference=None)]
     for samples, found in groupby(comparisons, key=lambda comparison: comparison.samples):
         own = list(found)
-        first = next((each for each in own if each.primary), own[0]).result
+        first = own[0].result
         marker, fill = FORMS[first.verdict]
-        label = f"{count(samples)}: {first.verdict}"
+        label = f"{count(samples)}{' *' if own[0].planned else ''}: {first.verdict}"
         margins = tuple(each.result.margin for each in own)
         rows.append(Row(label=label, difference=first.difference, marker=marker, fill=fill, margins=margins))
     return rows

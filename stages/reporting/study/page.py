@@ -17,6 +17,7 @@ from stages.reporting.study.evidence import (
     slices,
 )
 from stages.reporting.study.findings import Findings
+from stages.reporting.study.tuning import tuning
 from stages.reporting.words import SYNTHETIC
 
 
@@ -35,6 +36,7 @@ def study_document(findings: Findings) -> Document:
         slices(findings),
         mistakes(findings),
         leak(findings),
+        tuning(findings),
         provenance(findings),
         every_difference(findings),
         every_point(findings),

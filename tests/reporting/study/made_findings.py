@@ -17,6 +17,7 @@ from stages.reporting.study.findings import (
     MoreLabels,
     Point,
     PrecisionDifference,
+    Sensitivity,
     Side,
     Slice,
     Trend,
@@ -197,8 +198,16 @@ def comparisons() -> tuple[Comparison, ...]:
             verdict=verdict,
             num_rows_needed=needed,
         )
-        primary = samples == 56000 and margin == 0.01
-        return Comparison(samples=samples, num_seeds=3, discordant=0.098, primary=primary, failed=(), result=result)
+        return Comparison(
+            samples=samples,
+            num_seeds=3,
+            discordant=0.098,
+            planned=samples == 56000,
+            is_over=verdict != "inconclusive",
+            chance=0.4 if verdict == "inconclusive" else None,
+            failed=(),
+            result=result,
+        )
 
     return (
         compare(8000, 0.01, -0.0252, "inferior", None),
@@ -306,6 +315,39 @@ def leaks() -> tuple[Leak, ...]:
     return leak(8000, 0.641, 0.017), leak(56000, 0.993, 0.038)
 
 
+def sensitivities() -> tuple[Sensitivity, ...]:
+    def tried(method: str, samples: int, best: int) -> Sensitivity:
+        values = tuple((0.0005 if method == "lora" else 1.0) * factor for factor in (0.25, 0.5, 1, 2, 4))
+        losses = tuple(0.3 + 0.05 * (at - best) ** 2 + 200 / samples for at in range(5))
+        name = "learning rate" if method == "lora" else "inverse regularization"
+        return Sensitivity(
+            method=method,
+            samples=samples,
+            tuned=name,
+            values=values,
+            losses=losses,
+            num_seeds=1,
+            chosen=values[best],
+        )
+
+    return (tried("lora", 1000, 3), tried("lora", 8000, 2), tried("lora", 56000, 1), tried("tfidf", 8000, 4))
+
+
+def claim() -> Claim:
+    return Claim(
+        file="metrics/study/sst2-files-minilm.claim.yaml",
+        digest="5ad1c0ffee00",
+        data="0123.dir",
+        protocol="trained",
+        tuned=True,
+        sizes=(56000,),
+        margins=(0.01, 0.02),
+        alpha=0.05,
+        seeds=(42, 43, 44, 45, 46),
+        looks=(3, 5),
+    )
+
+
 def study() -> Findings:
     """A study that is nearly finished."""
     return Findings(
@@ -316,13 +358,14 @@ def study() -> Findings:
         curves=(curve("lora"), curve("full", (8000, 56000)), curve("head"), curve("tfidf"), *contrasts()),
         differences=differences(),
         trends=tuple(Trend(curve=name, num_seeds=3, num_sizes=9, p_value=2e-5) for name in ("lora", "head", "tfidf")),
-        claim=Claim(samples=56000, seeds=SEEDS),
+        claim=claim(),
         comparisons=comparisons(),
         targets=targets(),
         more_labels=more_labels(),
         slices=slices(),
         mistakes=mistakes(),
         leaks=leaks(),
+        sensitivities=sensitivities(),
         pooled_precisions=("bf16", "fp32"),
         precisions=(
             PrecisionDifference(
@@ -366,7 +409,7 @@ def bare() -> Findings:
     nothing = dict.fromkeys(
         (
             *("curves", "differences", "trends", "comparisons", "targets"),
-            *("more_labels", "slices", "mistakes", "leaks", "stale"),
+            *("more_labels", "slices", "mistakes", "leaks", "sensitivities", "stale"),
         ),
         (),
     )
@@ -395,6 +438,7 @@ def one_seed() -> Findings:
         slices=(),
         mistakes=(),
         leaks=(),
+        sensitivities=(),
         missing=(),
         stale=(),
     )

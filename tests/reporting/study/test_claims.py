@@ -8,7 +8,17 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def test_the_claim_has_its_margin_interval_verdict_and_the_rows_that_would_settle_it():
-    assert f"56,000 * 1.0 inconclusive {MINUS}0.4 [{MINUS}1.8, +0.9] 3 6,059" in said(study())
+    assert f"56,000 * 1.0 inconclusive {MINUS}0.4 [{MINUS}1.8, +0.9] 90 % 3 6,059" in said(study())
+
+
+def test_what_was_planned_names_its_file_and_its_looks_and_what_was_not_says_so():
+    text = said(study())
+    assert "Fixed in metrics/study/sst2-files-minilm.claim.yaml (SHA-256 5ad1c0ffee00...) before its cells ran" in text
+    assert "at 56,000 labels, looked at with 3 and 5 seeds, at levels with which all looks together err" in text
+
+    waiting = replace(study(), comparisons=tuple(replace(one, planned=False) for one in study().comparisons))
+    assert "No look has its cells yet, so none of these verdicts was planned." in said(waiting)
+    assert "no claim was fixed before the cells ran" in said(replace(study(), claim=None))
 
 
 def test_no_verdict_is_called_a_match():
@@ -18,8 +28,8 @@ def test_no_verdict_is_called_a_match():
 
 def test_rows_needed_are_told_only_where_the_question_is_open():
     text = said(study())
-    assert f"2.0 non-inferior {MINUS}0.4 [{MINUS}1.8, +0.9] 3 {NONE}" in text
-    assert f"1.0 inferior {MINUS}2.5 [{MINUS}3.9, {MINUS}1.2] 3 {NONE}" in text
+    assert f"2.0 non-inferior {MINUS}0.4 [{MINUS}1.8, +0.9] 90 % 3 {NONE}" in text
+    assert f"1.0 inferior {MINUS}2.5 [{MINUS}3.9, {MINUS}1.2] 90 % 3 {NONE}" in text
 
 
 def test_where_full_was_not_run_the_question_stays_open():

@@ -130,3 +130,10 @@ def test_each_total_of_labels_has_its_best_recipe_and_validation_labels_are_paid
         ("1,000", "tfidf", "1,000"),
         ("9,000", "lora", "8,000 + 1,000"),
     ]
+
+
+def test_what_tuning_tried_and_chose_is_told_and_a_choice_at_the_edge_named():
+    text = said(study())
+    assert "lora, 1,000 5 values, 0.000125 to 0.002 0.001 0.500 0.450 no" in text
+    assert "tfidf, 8,000 5 values, 0.25 to 4 4 0.325 0.800 yes" in text
+    assert "No value was tuned: every cell has those of params.yaml." in said(replace(study(), sensitivities=()))

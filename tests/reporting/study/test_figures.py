@@ -10,20 +10,24 @@ from stages.reporting.study.figures import (
     draw_curves,
     draw_fixed_steps,
     draw_leak,
+    draw_paid,
     draw_reliability,
     draw_study,
 )
 from stages.reporting.study.forest import draw_differences
+from stages.reporting.study.tuning import draw_tuning
 from stages.reporting.style import save_figure, svg_drawing
 from tests.reporting.study.made_findings import bare, curve, one_seed, study, with_left_out
 
 DRAWINGS = {
     "curve": draw_curves,
+    "paid": draw_paid,
     "differences": draw_differences,
     "protocols": draw_fixed_steps,
     "reliability": draw_reliability,
     "cost": draw_cost,
     "leak": draw_leak,
+    "tuning": draw_tuning,
 }
 FIGURES = set(DRAWINGS)
 
@@ -47,9 +51,31 @@ def test_of_a_study_without_a_finished_cell_nothing_is_drawn():
 
 
 def test_what_was_not_run_has_no_figure():
-    assert set(draw_study(one_seed())) == {"curve", "differences", "reliability", "cost"}
+    assert set(draw_study(one_seed())) == {"curve", "paid", "differences", "reliability", "cost"}
     assert draw_fixed_steps(one_seed()) is None
     assert draw_leak(one_seed()) is None
+    assert draw_tuning(one_seed()) is None
+
+
+def test_labels_paid_are_an_axis_of_their_own_only_where_validation_costs_some():
+    free = tuple(
+        replace(each, points=tuple(replace(point, val_rows=0) for point in each.points)) for each in study().curves
+    )
+    assert draw_paid(replace(study(), curves=free)) is None
+
+    axes = draw_paid(study()).axes[0]
+    assert min(label for label in axes.get_xticks()) == min(
+        point.labels_paid for each in study().own_curves for point in each.points
+    )
+
+
+def test_tuning_has_a_panel_for_each_method_and_a_large_mark_where_a_value_was_chosen():
+    lora, tfidf = draw_tuning(study()).axes
+    marked = [line for line in lora.get_lines() if line.get_markersize() == 8]
+
+    assert [text.get_text() for text in lora.get_legend().get_texts()] == ["1,000", "8,000", "56,000"]
+    assert sorted(float(line.get_xdata()[0]) for line in marked) == [0.00025, 0.0005, 0.001]
+    assert "inverse regularization" in tfidf.get_xlabel()
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
@@ -143,7 +169,7 @@ def _names(svg: str) -> list[str]:
 
 def test_one_size_of_one_method_is_a_study_that_can_be_drawn(tmp_path):
     figures = draw_study(replace(one_seed(), curves=(curve("lora", (1000,)),), differences=()))
-    assert set(figures) == {"curve", "reliability", "cost"}
+    assert set(figures) == {"curve", "paid", "reliability", "cost"}
     for name, figure in figures.items():
         save_figure(tmp_path / f"{name}.png", figure)
     assert [text.get_text() for text in figures["curve"].axes[0].get_xticklabels()] == ["1,000"]

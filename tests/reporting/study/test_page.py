@@ -14,7 +14,7 @@ from tests.reporting.study.made_findings import bare, one_seed, side, study
 from tests.reporting.study.said import said
 
 HOSTILE = "<script>alert(1)</script> | **x** [y](http://z.example) `q` @someone #1 $a$ _b_ & \\ ~~c~~ www.z.example"
-FIGURES = 6
+FIGURES = 8
 LAPTOP, PHONE = 1366, 390
 
 
