@@ -25,6 +25,7 @@ SECOND = "#8a5a00"  # dark enough on white, and apart from ACCENT for the colour
 WIDTH = 5.0  # inches: on a phone a figure shrinks to the screen, and wider ones to letters too small to read
 LONGEST_NAME = 22  # letters of a curve's name in a legend
 DOTTED = (0, (1, 1.5))
+FEW_DECADES = 1.7  # of a logarithmic axis, on which numbers at powers of ten alone would be too few
 LABEL_ROOM = 0.13  # least distance of two numbers under a logarithmic axis, as a share of the axis
 
 STYLE: Any = {  # matplotlib's own type lists every known key
@@ -136,10 +137,12 @@ def size_axis(axes: Axes, sizes: Sequence[int], *, reach: float | None = None) -
 
 
 def decade_axis(axes: Axes, label: str) -> None:
-    """A logarithmic axis with a number at each power of ten."""
+    """A logarithmic axis, once everything is drawn: a number at each power of ten, and within few of them at 2 and 5."""
     axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(LogLocator(numticks=8))
+    low, high = axes.get_xlim()
+    within = (1.0, 2.0, 5.0) if log10(high / low) < FEW_DECADES else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=within, numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_number(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

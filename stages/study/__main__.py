@@ -24,7 +24,7 @@ from argparse import (
     Namespace,
     RawDescriptionHelpFormatter,
 )
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ from stages.foundation.params import STUDY, read_params
 from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
 from stages.study.budget import seeds_of
-from stages.study.cells import Cell, StudyParams, StudyView, cells_of
-from stages.study.claim import committed_claim, propose, read_claim, write_claim
+from stages.study.cells import NOTHING_TUNED, Cell, StudyParams, StudyView, cells_of
+from stages.study.claim import committed_claim, file_of, propose, read_claim, require_unseen, write_claim
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
 from stages.study.identity import Workspace, leaves, pins_weights
@@ -55,7 +55,7 @@ from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
 GRID = ("sizes", "seeds", "methods", "contrasts")
-OPTIONS = (*GRID, "precisions", "protocol", "tuned")  # what stands in for the values of params.yaml
+OPTIONS = (*GRID, "precisions", "protocol", "tuned", "margins")  # what stands in for the values of params.yaml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +94,12 @@ def claim(asked: Namespace) -> None:
         test_rows=pool.num_test_rows,
         seeds=seeds_of(study.seeds, study.tuning.seeds, study.looks[-1]),
     )
+    if not file_of(dataset, model).is_file():
+        study = replace(study, methods=fixed.methods)
+        computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
+        values = _values(study, dataset=dataset, model=model)
+        cells = [cell for samples in fixed.sizes for cell in fixed.cells(fixed.looks[-1], samples, values)]
+        require_unseen(cells, _collected(cells, computations).missing)
     file = write_claim(fixed)
     say(file.read_text(encoding="utf-8"))
     say(f"`git add {file}` and commit it; then `python -m stages.study run --until-settled` makes what it needs")
@@ -232,13 +238,12 @@ def _settle(asked: Namespace) -> None:
             f"{told.file} was fixed on other data than {paths.SOURCES}/{dataset} holds now; take them back"
         )
     computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
-    trials = chosen(read_trials(dataset), study, model=model) if fixed.tuned else {}
     settle(
         Settling(
             root=ROOT,
             fixed=fixed,
             claim=told,
-            values=require_chosen(trials, study, dataset=dataset) if fixed.tuned else {},
+            values=_values(study, dataset=dataset, model=model),
             computations=computations,
             jobs=asked.jobs,
             until=until,
@@ -279,10 +284,14 @@ def _grid(asked: Namespace) -> Grid:
 
 def _cells(study: StudyParams, *, dataset: str, model: str) -> list[Cell]:
     """The cells of the grid, with what tuning chose for them where that is asked for."""
+    return cells_of(study, dataset=dataset, model=model, tuned=_values(study, dataset=dataset, model=model))
+
+
+def _values(study: StudyParams, *, dataset: str, model: str) -> Mapping[tuple[str, int], float]:
+    """What tuning chose, by method and size; nothing where the study is not tuned."""
     if not study.tuned:
-        return cells_of(study, dataset=dataset, model=model)
-    found = require_chosen(chosen(read_trials(dataset), study, model=model), study, dataset=dataset)
-    return cells_of(study, dataset=dataset, model=model, tuned=found)
+        return NOTHING_TUNED
+    return require_chosen(chosen(read_trials(dataset), study, model=model), study, dataset=dataset)
 
 
 def _as_made(study: StudyParams, seen: Computations, *, dataset: str, model: str) -> StudyParams:
@@ -323,6 +332,14 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
+def _fractions(text: str) -> list[float]:
+    """`0.01,0.02`; what is no fraction the section `study` refuses itself."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as fault:
+        raise ArgumentTypeError(f"{text!r} are no numbers such as 0.01,0.02") from fault
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no number from 1 on")
@@ -354,7 +371,7 @@ def _parser() -> ArgumentParser:
             grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
             grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="each again in another way")
             grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
-        if command not in (tune, claim):
+        if command is not tune:
             grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
         grid.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
         grid.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
@@ -366,7 +383,9 @@ def _parser() -> ArgumentParser:
         elif command is verify:
             entry.add_argument("--cells", type=_positive, default=3, help="how many are run again (3)")
             entry.add_argument("--draw", type=int, default=1, help="seed that chooses them (1)")
-        elif command is not claim:
+        elif command is claim:
+            entry.add_argument("--margins", type=_fractions, help="accuracy that LoRA may lose, e.g. 0.01,0.02")
+        else:
             entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time (1)")
         if command is run:
             until = "no grid, but what the claim file still needs, look by look (`claim`)"

@@ -7,7 +7,7 @@ planned.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class ClaimFile:
         for value in (self.alpha, *self.margins):
             check(0 < value < 1, f"margins and alpha are fractions between 0 and 1, got {value}")
 
-    def cells(self, num_seeds: int, samples: int, values: dict[tuple[str, int], float]) -> list[Cell]:
+    def cells(self, num_seeds: int, samples: int, values: Mapping[tuple[str, int], float]) -> list[Cell]:
         """Both methods on the first seeds at one size; `values` holds what tuning chose, by method and size."""
         return [
             Cell(
@@ -99,6 +99,21 @@ def propose(
         seeds=list(seeds[: study.looks[-1]]),
         looks=list(study.looks),
     )
+
+
+def require_unseen(cells: Sequence[Cell], missing: Collection[Cell]) -> None:
+    """Refuse to fix a claim on cells whose numbers are there: nothing about them is fixed beforehand any more.
+
+    Raises:
+        StudyError: If cells are there; says which seeds to leave out.
+    """
+    seen = sorted({cell.seed for cell in cells if cell not in missing})
+    if seen:
+        free = max(cell.seed for cell in cells) + 1
+        raise StudyError(
+            f"cells of seed {', '.join(map(str, seen))} are finished already, so that a claim about them would not be "
+            f"fixed beforehand; take others, e.g. --seeds {free}-{free + len({cell.seed for cell in cells}) - 1}"
+        )
 
 
 def write_claim(claim: ClaimFile) -> Path:

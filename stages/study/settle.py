@@ -36,7 +36,7 @@ class Settling:
 
     def cells(self, samples: int, num_seeds: int) -> list[Cell]:
         """Those of a size up to a look."""
-        return self.fixed.cells(num_seeds, samples, dict(self.values))
+        return self.fixed.cells(num_seeds, samples, self.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,8 +162,12 @@ def _say_end(asked: Settling, sizes: Sequence[Size], made: int) -> None:
     for size in sizes:
         if size.looked or size.left_out:
             say(_told(size, claim))
-        else:
+        elif size.missing:
             say(f"{count(size.samples)} labels: no look yet")
+        else:
+            say(
+                f"{count(size.samples)} labels: cells are there, but of commits without this claim: they cannot tell it"
+            )
         if not size.is_over and size.missing:
             minutes = f", some {duration(size.ahead.total_seconds / asked.jobs)}" if not size.ahead.unknown else ""
             say(f"  not settled within the time; {counted(len(size.missing), 'cell')} to its next look{minutes}")

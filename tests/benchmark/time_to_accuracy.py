@@ -8,7 +8,8 @@ same labels and adapt the layers of the roles in params.yaml, for as many epochs
 rate of params.yaml falling to 0, and predict GLUE dev once, at the end. So the accuracy is where either ends after that
 much training, and dev chooses nothing.
 
-A run that is done is kept in the scratch folder, so the same command goes on after an interruption.
+A run that is done is kept in the scratch folder, so the same command goes on after an interruption. Models that are not
+asked for keep their lines of the page, if the same kind of machine measured them.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -41,6 +42,7 @@ PIPELINE = "pipeline"
 TITLES = {PIPELINE: "this pipeline, `dvc exp run`"} | {name: CONTESTANTS[name].title for name in TRAINERS}
 BASELINE = "trainer-tuned"
 COLUMNS = ["model", "labels", "epochs", "contestant", "seconds", "times Trainer tuned", "accuracy, %", "target reached"]
+COLUMNS += ["commit"]
 PREPARED = "prepared"  # a tag of the clone
 
 
@@ -220,7 +222,7 @@ def page(machine: Machine, goals: Sequence[Goal], runs: Sequence[Run]) -> str:
         "experiment in DVC and Git. Trainer finds the same rows drawn, and trains and predicts alone.",
         "",
         f"| {' | '.join(COLUMNS)} |",
-        "| --- | ---: | ---: | --- | ---: | ---: | ---: | --- |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | --- | --- |",
     ]
     lines += [line for goal in goals for line in rows_of(goal, runs)]
     return "\n".join(lines) + "\n"
@@ -247,9 +249,20 @@ def rows_of(goal: Goal, runs: Sequence[Run]) -> list[str]:
             f"{median(baseline) / median(seconds):#.3g}" if baseline else "-",
             spread(accuracies),
             f"{goal.target:.0%} by {reached} of {len(own)} seeds".replace("%", " %"),
+            ", ".join(sorted({run.commit for run in own})),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def of_other_models(file: Path, machine: Machine, models: Collection[str]) -> tuple[list[Goal], list[Run]]:
+    """What the last page told of models that were not asked for now, if this machine measured it."""
+    kept = read_json(file) if file.is_file() else {}
+    if kept.get("machine") != asdict(machine):
+        return [], []
+    goals = [Goal(**goal) for goal in kept["goals"] if goal["model"] not in models]
+    others = {goal.model for goal in goals}
+    return goals, [Run(**run) for run in kept["runs"] if run["model"] in others]
 
 
 def spread(values: Sequence[float]) -> str:
@@ -295,6 +308,8 @@ def main(arguments: list[str]) -> None:
             for name in args.contestants[first:] + args.contestants[:first]:
                 runs.append(bench.measure(name, goal, seed))
     machine = in_child(describe_machine)
+    other_goals, other_runs = of_other_models(args.out.with_suffix(".json"), machine, args.models)
+    goals, runs = [*other_goals, *goals], [*other_runs, *runs]
     told = page(machine, goals, runs)
     say(told)
     write_text(args.out.with_suffix(".md"), told)

@@ -14,6 +14,7 @@ from stages.study.claim import (
     propose,
     read_claim,
     read_claim_file,
+    require_unseen,
     write_claim,
 )
 from tests.study.made_results import a_cell, with_study
@@ -122,6 +123,14 @@ def test_a_cell_is_known_by_the_claim_of_the_commit_that_it_was_made_on(reposito
 
     assert digest_at(repository, "HEAD", a_cell()) == digest_of(file.read_text())
     assert digest_at(repository, "HEAD~1", a_cell()) == ""
+
+
+def test_a_claim_about_cells_that_are_there_is_refused_with_seeds_that_are_free():
+    cells = a_claim().cells(3, 1000, {})
+
+    require_unseen(cells, missing=cells)
+    with pytest.raises(StudyError, match=r"seed 1, 2 are finished already.*--seeds 4-6"):
+        require_unseen(cells, missing=cells[3:])
 
 
 def test_the_cells_of_a_look_are_both_methods_on_its_first_seeds():

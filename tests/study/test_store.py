@@ -1,12 +1,25 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
-from stages.study.store import Results, RowFacts, files_of, read_results, relative, require_same_record, write_results
+from stages.study.store import (
+    FOLDER,
+    Results,
+    RowFacts,
+    files_of,
+    read_results,
+    relative,
+    require_same_record,
+    write_results,
+)
 from tests.study.made_results import a_cell, made_coverage, made_result, made_rows, rising
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -139,3 +152,11 @@ def test_a_record_of_other_data_is_not_lost_to_a_report():
     require_same_record("mine", with_more)
     with pytest.raises(StudyError, match=r"1 cells of other data are recorded in .*mine.csv and .*would be lost"):
         require_same_record("mine", made_coverage({a_cell(): 0.7}).results)
+
+
+@pytest.mark.parametrize("table", sorted(path.name for path in (REPOSITORY / FOLDER).glob("*.csv")))
+def test_every_column_of_the_record_is_described_beside_it(table):
+    told = set(re.findall(r"`([^`]+)`", (REPOSITORY / FOLDER / "README.md").read_text()))
+    columns = (REPOSITORY / FOLDER / table).read_text().splitlines()[0].split(",")
+
+    assert not set(columns) - told
