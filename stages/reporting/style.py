@@ -137,7 +137,7 @@ def size_axis(axes: Axes, sizes: Sequence[int], *, reach: float | None = None) -
 
 
 def decade_axis(axes: Axes, label: str) -> None:
-    """A logarithmic axis, once everything is drawn: a number at each power of ten, and within few of them at 2 and 5."""
+    """A logarithmic axis, once all is drawn: a number at each power of ten, and where these are few at 2 and 5."""
     axes.set_xscale("log")
     axes.set_xlabel(label)
     low, high = axes.get_xlim()

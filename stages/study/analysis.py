@@ -9,10 +9,11 @@ from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import read_split
 from stages.methods import METHODS
-from stages.reporting.study.findings import Claim, Curve, Findings, LabelsToTarget, MoreLabels, Point
+from stages.reporting.study.findings import Choice, Claim, Curve, Findings, LabelsToTarget, MoreLabels, Point
 from stages.statistics.bootstrap import two_way_bootstrap
 from stages.statistics.calibration import calibrate
 from stages.statistics.curves import CurveFit, chance_of, fit_curve, gain, labels_to_target
+from stages.statistics.decision import choose
 from stages.study.cells import StudyParams
 from stages.study.collect import Coverage
 from stages.study.contrasts import (
@@ -22,7 +23,7 @@ from stages.study.contrasts import (
     precision_differences,
     trends,
 )
-from stages.study.groups import Group, curves_of
+from stages.study.groups import Group, Groups, curves_of
 from stages.study.provenance import provenance
 from stages.study.slices import mistakes, slices
 from stages.study.store import Result, RowFacts
@@ -64,7 +65,10 @@ def analyse(
         dataset=cell.dataset,
         model=cell.model,
         synthetic=bool(_first(next(iter(groups.values()))).results[0].numbers["synthetic"]),
+        protocol=study.protocol,
+        tuned=study.tuned,
         num_test_rows=len(rows.row_ids),
+        choices=tuple(_choices(groups)),
         curves=curves,
         differences=tuple(differences(groups, CONFIDENCE_LEVEL)),
         trends=tuple(trends(groups)),
@@ -85,6 +89,20 @@ def analyse(
         stale=tuple(coverage.stale),
         confidence_level=CONFIDENCE_LEVEL,
     )
+
+
+def _choices(groups: Groups) -> list[Choice]:
+    """At each size the decision among the methods that count there."""
+    own = {name: sizes for name, sizes in groups.items() if not _first(sizes).cell.contrast}
+    found = []
+    for samples in sorted({size for sizes in own.values() for size in sizes}):
+        hits = {
+            name: sizes[samples].hits for name, sizes in own.items() if samples in sizes and not sizes[samples].left_out
+        }
+        if hits:
+            decision = choose(list(hits.values()), confidence_level=CONFIDENCE_LEVEL, seed=RESAMPLING_SEED)
+            found.append(Choice(samples=samples, methods=tuple(hits), decision=decision))
+    return found
 
 
 def curve_table(findings: Findings) -> pd.DataFrame:

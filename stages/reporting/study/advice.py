@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from stages.foundation.interval import Interval
 from stages.reporting.numbers import count, level, listed, percent, points, points_in_words, seeds, signed_interval
+from stages.reporting.study.choices import chance
 from stages.reporting.study.forecasts import lasting
 from stages.statistics.decision import Decision
 
@@ -58,7 +59,7 @@ def so_far(methods: Sequence[str], samples: int, decision: Decision) -> str:
     told = f"so far: {methods[decision.best]}, {_accuracy(best.accuracy)} at {count(samples)} labels"
     if len(methods) == 1:
         return f"{told}; nothing to compare it with yet"
-    return f"{told}; the best of {listed(methods)} with a chance of {_chance(best.chance)}"
+    return f"{told}; the best of {listed(methods)} with a chance of {chance(best.chance)}"
 
 
 def _choice(advice: Advice) -> Iterator[str]:
@@ -74,7 +75,7 @@ def _choice(advice: Advice) -> Iterator[str]:
     settled = best.chance >= NEVER_FAILS
     fair = "" if settled or best.loss >= SMALL_LOSS else f", so that {name} is a fair choice all the same"
     yield (
-        f"How sure: {_chance(best.chance)} that it is the best of {listed(advice.methods)}; taking it costs "
+        f"How sure: {chance(best.chance)} that it is the best of {listed(advice.methods)}; taking it costs "
         f"{points(best.loss, 2)} points on average, the cases in which another is better included{fair}."
     )
     rival = advice.methods[decision.rivalry.position]
@@ -148,11 +149,6 @@ def _few_rows(advice: Advice) -> Iterator[str]:
 def _accuracy(accuracy: Interval) -> str:
     ends = f"{points(accuracy.low)} to {points(accuracy.high)}"
     return f"{percent(accuracy.value)} ({level(accuracy.confidence_level)} interval {ends})"
-
-
-def _chance(chance: float) -> str:
-    """A share of draws: never all of them and never none."""
-    return f"{percent(min(0.99, max(0.01, chance)), 0)}"
 
 
 def why_not(sizes: Sequence[int], seconds: float | None, left_out: str) -> str:

@@ -15,6 +15,7 @@ from stages.reporting.numbers import (
     seeds,
     with_interval,
 )
+from stages.reporting.study.choices import headline
 from stages.reporting.study.claims import labels_needed, settling
 from stages.reporting.study.findings import Comparison, Curve, Difference, Family, Findings, Leak, MoreLabels
 from stages.reporting.study.forecasts import foretold, lasting
@@ -31,6 +32,7 @@ def answer(findings: Findings) -> Iterator[str]:
     if not findings.curves:
         yield "No experiment of this study is finished yet."
         return
+    yield from headline(findings)
     if findings.own_curves:
         yield _rise(findings.own_curves[0], findings.num_test_rows)
         yield from _last_step(findings)
@@ -60,11 +62,14 @@ def caveats(findings: Findings) -> Iterator[str]:
         "Near the size of the whole pool the seeds draw almost the same rows, so that their spread there is that of "
         "training alone and says too little about another sample of labels."
     )
-    if any(point.steps for curve in curves for point in curve.points):
+    if findings.protocol == "seed" and any(point.steps for curve in curves for point in curve.points):
         yield (
             "Small sizes take fewer optimizer steps where epochs are held fixed: part of what looks like too little "
             "data is too little training."
         )
+    if findings.tuned:
+        yield "Learning rates were chosen by validation, as many tried for each method and size; test chose nothing."
+    else:
         yield "Learning rates were set once for each method, not tuned for each size; test chose nothing."
     if findings.pooled_precisions:
         yield (

@@ -7,6 +7,7 @@ from stages.foundation.interval import Interval
 from stages.scoring.mistakes import Mistake
 from stages.statistics.calibration import Calibration
 from stages.statistics.curves import CurveFit
+from stages.statistics.decision import Decision
 from stages.statistics.non_inferiority import NonInferiority
 
 Family = Literal["methods", "sizes", "contrasts"]  # at one size; of one method; against params.yaml's own protocol
@@ -115,6 +116,15 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which method to take at one size."""
+
+    samples: int  # training rows
+    methods: tuple[str, ...]  # compared, as in the decision
+    decision: Decision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Slice:
     """Part of the test rows, at the largest size of one curve."""
 
@@ -201,7 +211,10 @@ class Findings:
     dataset: str
     model: str
     synthetic: bool
+    protocol: str  # as train.protocol
+    tuned: bool  # whether tuning chose the learning rates
     num_test_rows: int
+    choices: tuple[Choice, ...]  # by size, ascending; of cells that count
     curves: tuple[Curve, ...]  # params.yaml's protocol first
     differences: tuple[Difference, ...]
     trends: tuple[Trend, ...]

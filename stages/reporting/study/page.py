@@ -3,6 +3,7 @@
 from stages.reporting.document import Block, Bullets, Document, Prose, Section
 from stages.reporting.numbers import count
 from stages.reporting.study.answer import answer, caveats
+from stages.reporting.study.choices import choices
 from stages.reporting.study.claims import differences, every_difference, labels, verdicts
 from stages.reporting.study.evidence import (
     calibration,
@@ -25,6 +26,7 @@ def study_document(findings: Findings) -> Document:
     """Everything that the page says."""
     sections = (
         _opening(findings),
+        choices(findings),
         verdicts(findings),
         labels(findings),
         labels_paid(findings),

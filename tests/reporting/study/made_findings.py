@@ -7,6 +7,7 @@ import numpy as np
 
 from stages.foundation.interval import Interval
 from stages.reporting.study.findings import (
+    Choice,
     Claim,
     Comparison,
     Curve,
@@ -25,6 +26,7 @@ from stages.reporting.study.findings import (
 from stages.scoring.mistakes import Mistake
 from stages.statistics.calibration import Calibration, ReliabilityBin
 from stages.statistics.curves import Backtest, CurveFit, FamilyFit
+from stages.statistics.decision import Decision, Option
 from stages.statistics.non_inferiority import NonInferiority
 from stages.statistics.variance import Variance
 
@@ -315,6 +317,20 @@ def leaks() -> tuple[Leak, ...]:
     return leak(8000, 0.641, 0.017), leak(56000, 0.993, 0.038)
 
 
+def choices() -> tuple[Choice, ...]:
+    def option(accuracy: float, chance: float, loss: float) -> Option:
+        return Option(accuracy=interval(accuracy, 0.02), chance=chance, loss=loss)
+
+    three = Decision(
+        options=(option(0.85, 0.3, 0.004), option(0.855, 0.7, 0.001), option(0.78, 0, 0.07)), best=1, rivalry=None
+    )
+    alone = Decision(options=(option(0.61, 1.0, 0.0),), best=0, rivalry=None)
+    return (
+        Choice(samples=250, methods=("tfidf",), decision=alone),
+        Choice(samples=8000, methods=("lora", "full", "tfidf"), decision=three),
+    )
+
+
 def sensitivities() -> tuple[Sensitivity, ...]:
     def tried(method: str, samples: int, best: int) -> Sensitivity:
         values = tuple((0.0005 if method == "lora" else 1.0) * factor for factor in (0.25, 0.5, 1, 2, 4))
@@ -354,7 +370,10 @@ def study() -> Findings:
         dataset="sst2-files",
         model="minilm",
         synthetic=False,
+        protocol="seed",
+        tuned=False,
         num_test_rows=872,
+        choices=choices(),
         curves=(curve("lora"), curve("full", (8000, 56000)), curve("head"), curve("tfidf"), *contrasts()),
         differences=differences(),
         trends=tuple(Trend(curve=name, num_seeds=3, num_sizes=9, p_value=2e-5) for name in ("lora", "head", "tfidf")),
@@ -408,7 +427,7 @@ def bare() -> Findings:
     """A study of which nothing is finished."""
     nothing = dict.fromkeys(
         (
-            *("curves", "differences", "trends", "comparisons", "targets"),
+            *("choices", "curves", "differences", "trends", "comparisons", "targets"),
             *("more_labels", "slices", "mistakes", "leaks", "sensitivities", "stale"),
         ),
         (),
@@ -428,6 +447,7 @@ def one_seed() -> Findings:
     return replace(
         study(),
         synthetic=True,
+        choices=(),
         curves=few,
         differences=(difference("methods", side("lora", 8000), side("tfidf", 8000), 0.03),),
         trends=(),
