@@ -7,10 +7,10 @@ from stages.reporting.numbers import NONE, count, listed, percent, points, with_
 from stages.reporting.study.findings import Choice, Findings
 
 NOTE = (
-    "Use: the method that is expected to lose least against the best of those compared, whatever the truth is; where "
-    "the chance is near an even one, its rivals would do as well. Lost: points of accuracy, on average over what may be "
-    "true, the cases in which another is better included. Chances come from a Bayesian bootstrap of the test rows and "
-    "Student's t for the seeds; they are no tests, and what was not compared may be better."
+    "Use: the method that is expected to lose least against the best of those compared; where the chance is near an "
+    "even one, its rivals would do as well. Lost: points of accuracy, on average over what may be true, the cases in "
+    "which another is better included. Chances come from a Bayesian bootstrap of the test rows and Student's t for the "
+    "seeds; they are no tests, and what was not compared may be better."
 )
 
 
