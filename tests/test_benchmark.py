@@ -2,7 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -22,7 +22,17 @@ from tests.benchmark.prediction import page as prediction_page
 from tests.benchmark.table import Measurement, Result, page, plain, spread, table
 from tests.benchmark.task import Task, read_rows, read_settings
 from tests.benchmark.throughput import main
-from tests.benchmark.time_to_accuracy import BASELINE, COLUMNS, GOALS, PIPELINE, TITLES, Bench, Run, rows_of
+from tests.benchmark.time_to_accuracy import (
+    BASELINE,
+    COLUMNS,
+    GOALS,
+    PIPELINE,
+    TITLES,
+    Bench,
+    Run,
+    of_other_models,
+    rows_of,
+)
 from tests.benchmark.time_to_accuracy import main as time_to_accuracy
 from tests.benchmark.worker import Worker
 from tests.engine.conftest import opinions
@@ -207,7 +217,7 @@ def test_time_to_accuracy_tells_median_range_ratio_and_how_many_seeds_reach_the_
     ]
 
     assert all(len(row) == len(COLUMNS) for row in table)
-    assert [row[3:] for row in table] == [
+    assert [row[3:-1] for row in table] == [
         [TITLES[PIPELINE], "11.0 [10.0, 12.0]", "4.00", "90.0 [89.9, 91.0]", "90 % by 2 of 3 seeds"],
         [TITLES[BASELINE], "44.0 [40.0, 50.0]", "1.00", "88.0 [88.0, 89.0]", "90 % by 0 of 3 seeds"],
     ]
@@ -238,6 +248,21 @@ def test_what_was_timed_before_is_taken_from_the_scratch_folder(scratch, tmp_pat
     assert "9.0 [9.0, 9.0]" in (tmp_path / "out.md").read_text()
     assert {run["commit"] for run in read_json(tmp_path / "out.json")["runs"]} == {commit}
     assert len(read_json(tmp_path / "out.json")["runs"]) == 4
+
+
+def test_models_that_are_not_asked_for_keep_their_lines_if_the_same_machine_measured_them(tmp_path):
+    there = {
+        "machine": asdict(MACHINE),
+        "goals": [asdict(goal) for goal in GOALS.values()],
+        "runs": [asdict(timed(PIPELINE, 1, 9, 0.9, model=model)) for model in GOALS],
+    }
+    write_json(tmp_path / "page.json", there)
+
+    goals, runs = of_other_models(tmp_path / "page.json", MACHINE, ["minilm"])
+
+    assert [goal.model for goal in goals] == [run.model for run in runs] == ["mpnet"]
+    assert of_other_models(tmp_path / "page.json", replace(MACHINE, threads=99), ["minilm"]) == ([], [])
+    assert of_other_models(tmp_path / "none.json", MACHINE, []) == ([], [])
 
 
 def test_without_the_tables_no_clone_is_begun(tmp_path):
