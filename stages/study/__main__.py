@@ -17,17 +17,10 @@ The grid stands in params.yaml under `study`; options stand in for its values:
 import signal
 import sys
 import time
-from argparse import (
-    ArgumentParser,
-    ArgumentTypeError,
-    BooleanOptionalAction,
-    Namespace,
-    RawDescriptionHelpFormatter,
-)
-from collections.abc import Callable, Mapping
+from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError, one_line
@@ -40,6 +33,7 @@ from stages.study.budget import seeds_of
 from stages.study.cells import NOTHING_TUNED, Cell, StudyParams, StudyView, cells_of
 from stages.study.claim import committed_claim, file_of, propose, read_claim, require_unseen, write_claim
 from stages.study.collect import Computations, Coverage, collect, take_stock
+from stages.study.command_line import GRID, WHOLE_GRID, parser_of
 from stages.study.compare import compare as compare_experiments
 from stages.study.identity import Workspace, leaves, pins_weights
 from stages.study.plan import forecast, say_plan
@@ -54,8 +48,7 @@ from stages.study.tune import at_the_edge, chosen, read_trials, require_chosen, 
 from stages.study.verify import verify as verify_cells
 
 ROOT = Path()
-GRID = ("sizes", "seeds", "methods", "contrasts")
-OPTIONS = (*GRID, "precisions", "protocol", "tuned", "margins")  # what stands in for the values of params.yaml
+VALUES = (*WHOLE_GRID, "margins")  # options that stand in for those of params.yaml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,7 +252,7 @@ def _collected(cells: list[Cell], computations: Computations) -> Coverage:
 def _asked(asked: Namespace) -> tuple[StudyParams, str, str]:
     """The section `study` with what the command line says instead; data set and model."""
     study = read_params(STUDY, StudyView).study
-    given = {name: getattr(asked, name, None) for name in OPTIONS}
+    given = {name: getattr(asked, name, None) for name in VALUES}
     study = replace(study, **{name: value for name, value in given.items() if value is not None})
     params = read_yaml(paths.PARAMS)
     dataset, model = (getattr(asked, name) or params.get(name) for name in ("dataset", "model"))
@@ -319,98 +312,6 @@ def _place(asked: Namespace) -> Place:
     return Place(engine=asked.engine or train["engine"], device=asked.device or train["device"])
 
 
-def _numbers(text: str) -> list[int]:
-    """`250,500` or `42-46`."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ArgumentTypeError(f"{part!r} is no whole number and no range such as 42-46")
-        if int(last or first) < int(first):
-            raise ArgumentTypeError(f"{part!r} runs backwards; write {last}-{first}")
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
-
-
-def _fractions(text: str) -> list[float]:
-    """`0.01,0.02`; what is no fraction the section `study` refuses itself."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as fault:
-        raise ArgumentTypeError(f"{text!r} are no numbers such as 0.01,0.02") from fault
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
-def _words(*known: str) -> Callable[[str], list[str]]:
-    def split(text: str) -> list[str]:
-        words = [word for word in text.split(",") if word]
-        if unknown := [word for word in words if word not in known]:
-            raise ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
-        return words
-
-    return split
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser("python -m stages.study", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    names = "plan | tune | claim | run | report | answer | verify | compare"
-    commands = parser.add_subparsers(required=True, metavar=names)
-    for command in (plan, tune, claim, run, report, verify):
-        entry = _entry(commands, command)
-        grid = entry.add_argument_group("grid", "instead of the values of params.yaml, section study")
-        grid.add_argument("--sizes", type=_numbers, help="training rows, e.g. 250,1000,8000")
-        grid.add_argument("--protocol", choices=("seed", "trained"), help="as train.protocol")
-        if command is not tune:
-            grid.add_argument("--tuned", action=BooleanOptionalAction, help="with the values that `tune` chose")
-        if command is not claim:
-            grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
-            grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="each again in another way")
-            grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
-        if command is not tune:
-            grid.add_argument("--seeds", type=_numbers, help="e.g. 42-46 or 42,44")
-        grid.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
-        grid.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
-        if command is report:
-            entry.add_argument("--recorded", action="store_true", help="show all of metrics/study, without experiments")
-            entry.add_argument("--engine", choices=("packed", "plain"), help="whose cells are shown; else most cells'")
-            entry.add_argument("--device", choices=("cpu", "cuda", "mps"), help="likewise")
-            entry.add_argument("--sentences", action="store_true", help="show the texts of the worst errors")
-        elif command is verify:
-            entry.add_argument("--cells", type=_positive, default=3, help="how many are run again (3)")
-            entry.add_argument("--draw", type=int, default=1, help="seed that chooses them (1)")
-        elif command is claim:
-            entry.add_argument("--margins", type=_fractions, help="accuracy that LoRA may lose, e.g. 0.01,0.02")
-        else:
-            entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time (1)")
-        if command is run:
-            until = "no grid, but what the claim file still needs, look by look (`claim`)"
-            entry.add_argument("--until-settled", action="store_true", help=until)
-            entry.add_argument(
-                "--minutes", type=_positive, help="with --until-settled: no look begins that takes longer"
-            )
-    entry = _entry(commands, answer)
-    entry.add_argument("--minutes", type=_positive, default=30, help="of this call (30); the next call goes on")
-    entry.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; else all of them")
-    entry.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
-    entry.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
-    entry = _entry(commands, compare)
-    entry.add_argument("first", help="name or commit of an experiment; HEAD: the one of this commit")
-    entry.add_argument("second", help="likewise")
-    return parser
-
-
-def _entry(commands: Any, command: Callable[[Namespace], None]) -> ArgumentParser:
-    """The parser of one command, whose docstring is its help."""
-    entry: ArgumentParser = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
-    entry.set_defaults(command=command)
-    return entry
-
-
 def _end_as_by_a_terminal() -> None:
     """A batch system's signal and a terminal that is gone do what Ctrl-C does; what is to be ignored stays ignored."""
     for kind in (signal.SIGTERM, signal.SIGHUP):
@@ -422,7 +323,8 @@ def _end_as_by_a_terminal() -> None:
 
 def main() -> None:
     """One command of the study; what a person can mend becomes one line and exit code 1."""
-    asked = _parser().parse_args()
+    commands = (plan, tune, claim, run, report, answer, verify, compare)
+    asked = parser_of(commands, description=str(__doc__)).parse_args()
     _end_as_by_a_terminal()
     try:
         asked.command(asked)
