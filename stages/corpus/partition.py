@@ -101,15 +101,25 @@ def _carved(train: Split, found: Carve, kind: str) -> Partition:
     )
 
 
+def count_sources(split: Split) -> int:
+    """How many source sentences the rows of a split come from, as far as they tell: rows that are part of no other."""
+    rows = _words_of(split)
+    return len(_roots(rows, rows.first_equal()))
+
+
+def _roots(rows: WordRows, first_equal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of the texts that are part of no longer one; of equal texts the first."""
+    is_root = np.ones(len(rows), dtype=np.bool_)
+    for part, whole in occurrences(rows, rows):
+        is_root[part[rows.lengths[part] < rows.lengths[whole]]] = False
+    return np.flatnonzero(is_root & (rows.lengths > 0) & (first_equal == np.arange(len(rows))))
+
+
 def _text_sources(train: Split, generator: np.random.Generator) -> Sources:
     """The roots in random order."""
     rows = _words_of(train)
     first_equal = rows.first_equal()
-    is_root = np.ones(len(rows), dtype=np.bool_)
-    for part, whole in occurrences(rows, rows):
-        is_root[part[rows.lengths[part] < rows.lengths[whole]]] = False
-    is_root &= (rows.lengths > 0) & (first_equal == np.arange(len(rows)))  # of equal texts the first
-    roots = np.flatnonzero(is_root)
+    roots = _roots(rows, first_equal)
     ranks = generator.permutation(len(roots))
 
     met = [np.empty((2, 0), np.int64)]

@@ -1,7 +1,7 @@
 """Accuracy against training-set size: the curve, its band, what more labels bring and how many a target takes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +19,7 @@ FEWEST_SIZES = 3  # two tell a slope and not how it bends
 HORIZON = 4  # times the largest measured size; beyond it the forecasters disagree about everything
 NUM_GRID_SIZES = 200
 BASELINE = "last value"
+AXES = {"rows": 0.0, "between rows and source sentences": 0.5, "source sentences": 1.0}  # share of the sentences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,7 @@ class CurveFit:
     confidence_level: float
     families: tuple[FamilyFit, ...]  # the baseline last; empty: too few sizes for them
     backtests: tuple[Backtest, ...]  # of every size that is HORIZON times as large as FEWEST_SIZES others
+    axis: str  # of AXES: what counts as the size of a training set
     largest: int  # training rows, largest measured size
     reach: int  # training rows up to which something is foretold
 
@@ -68,6 +70,32 @@ class CurveFit:
         return max(largest, key=lambda test: test.largest_fitted, default=None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """What counts as the size of a training set: rows, the source sentences that they come from, or between."""
+
+    name: str
+    sizes: Floats  # (K,) training rows, rising
+    sources: Floats  # (K,) source sentences
+    share: float  # 0: rows alone; 1: source sentences alone
+
+    def __call__(self, rows: Floats) -> Floats:
+        """Sizes on this axis of so many rows, rows^(1 - share) sources^share.
+
+        Source sentences between the sizes known lie on straight lines of the logarithms, beyond the largest on the last
+        one.
+        """
+        x, y = np.log(self.sizes), np.log(self.sources)
+        at = np.log(rows)
+        slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
+        sources = np.where(at > x[-1], y[-1] + slope * (at - x[-1]), np.interp(at, x, y))
+        return np.asarray(np.exp((1 - self.share) * at + self.share * sources))
+
+    def first(self, number: int) -> "Axis":
+        """The same as the smallest sizes alone tell it."""
+        return replace(self, sizes=self.sizes[:number], sources=self.sources[:number])
+
+
 def fit_curve(
     sizes: NDArray[np.int64],
     hits: tuple[NDArray[np.bool_], ...],
@@ -75,6 +103,7 @@ def fit_curve(
     confidence_level: float,
     seed: int,
     most_rows: int | None = None,
+    sources: NDArray[np.float64] | None = None,
     seed_variance: float = 0.0,
     num_resamples: int = 200,
 ) -> CurveFit:
@@ -86,12 +115,16 @@ def fit_curve(
     measured on the same test rows, and by the variance between seeds, pooled over the sizes. The band is about accuracy
     over fresh seeds and rows. A step yet to come is outside what it can know.
 
+    Rows that were cut from the same sentences teach less than as many sentences; so of AXES the one is taken whose
+    backtests miss least, rows where there are none.
+
     Args:
         sizes: (K,) int64 training rows, rising, K >= 3; leave out those that were not trained enough.
         hits: K arrays (S_k, N) bool, a line per seed; the same N test rows everywhere.
         confidence_level: Of the band, e.g. 0.95.
         seed: Of the resampling and the draws.
         most_rows: Labels that there are; nothing is told beyond. None: not known.
+        sources: (K,) source sentences of these rows, not falling; None: not known, or as many as rows.
         seed_variance: Of one run's accuracy, fraction squared, where no size has two seeds that would tell it.
         num_resamples: Refits of each family.
 
@@ -104,11 +137,19 @@ def fit_curve(
     if len(sizes) < FEWEST_SIZES:
         raise StudyError(f"a curve needs at least {FEWEST_SIZES} training-set sizes that count, got {len(sizes)}")
     measure = partial(_measure, seed_variance=seed_variance, seed=seed, num_resamples=num_resamples)
-    measured = measure(sizes, hits)
+    rows = sizes.astype(np.float64)
+    known = AXES if sources is not None and (sources < rows).any() else {"rows": AXES["rows"]}
+    axes = [
+        Axis(name=name, sizes=rows, sources=rows if sources is None else sources, share=share)
+        for name, share in known.items()
+    ]
+    tested = [_backtests(axis, hits, measure, confidence_level=confidence_level, seed=seed) for axis in axes]
+    axis, backtests = min(zip(axes, tested, strict=True), key=lambda one: _missed(one[1]))
+    measured = measure(axis(rows), hits)
     largest = int(sizes[-1])
     reach = HORIZON * largest if most_rows is None else max(largest, min(HORIZON * largest, most_rows))
-    grid = np.geomspace(measured.sizes[0], reach, NUM_GRID_SIZES)
-    draws = pool(measured, grid, seed=seed)
+    grid = np.geomspace(rows[0], reach, NUM_GRID_SIZES)
+    draws = pool(measured, axis(grid), seed=seed)
     low, accuracy, high = (np.maximum.accumulate(edge) for edge in _band(draws, confidence_level))
     return CurveFit(
         sizes=grid,
@@ -118,7 +159,8 @@ def fit_curve(
         draws=draws,
         confidence_level=confidence_level,
         families=_families(measured),
-        backtests=_backtests(sizes, hits, measure, confidence_level=confidence_level, seed=seed),
+        backtests=backtests,
+        axis=axis.name,
         largest=largest,
         reach=reach,
     )
@@ -183,7 +225,7 @@ def _band(draws: Floats, confidence_level: float) -> tuple[Floats, Floats, Float
 
 
 def _measure(
-    sizes: NDArray[np.int64],
+    sizes: Floats,
     hits: tuple[NDArray[np.bool_], ...],
     *,
     seed_variance: float,
@@ -202,7 +244,7 @@ def _measure(
     num_rows = row_means.shape[1]
     least = 1 / num_rows**2  # a size without a miss must not count for everything
     return Measured(
-        sizes=np.asarray(sizes, dtype=np.float64),
+        sizes=sizes,
         accuracy=row_means.mean(axis=1),
         covariance=np.cov(row_means) / num_rows + np.diag(between_seeds / num_seeds + least),
         resampled=resampled,
@@ -224,21 +266,22 @@ def _families(measured: Measured) -> tuple[FamilyFit, ...]:
 
 
 def _backtests(
-    sizes: NDArray[np.int64],
+    axis: Axis,
     hits: tuple[NDArray[np.bool_], ...],
-    measure: Callable[[NDArray[np.int64], tuple[NDArray[np.bool_], ...]], Measured],
+    measure: Callable[[Floats, tuple[NDArray[np.bool_], ...]], Measured],
     *,
     confidence_level: float,
     seed: int,
 ) -> tuple[Backtest, ...]:
     """From each number of the smallest sizes, all that are far enough; nothing of the larger sizes is used."""
-    found = []
+    sizes, found = axis.sizes, []
     for num_known in range(FEWEST_SIZES, len(sizes)):
         asked = np.flatnonzero(sizes >= HORIZON * sizes[num_known - 1])
         if not len(asked):
             break
-        known = measure(sizes[:num_known], hits[:num_known])
-        edges = _band(pool(known, sizes[asked].astype(np.float64), seed=seed), confidence_level)
+        known = axis.first(num_known)
+        measured = measure(known(known.sizes), hits[:num_known])
+        edges = _band(pool(measured, known(sizes[asked]), seed=seed), confidence_level)
         for at, low, value, high in zip(asked, *edges, strict=True):
             predicted = Interval(
                 value=float(value), low=float(low), high=float(high), confidence_level=confidence_level
@@ -249,7 +292,13 @@ def _backtests(
                     predicted_size=int(sizes[at]),
                     predicted=predicted,
                     observed=float(hits[at].mean()),
-                    last_value=float(known.accuracy[-1]),
+                    last_value=float(measured.accuracy[-1]),
                 )
             )
     return tuple(found)
+
+
+def _missed(backtests: tuple[Backtest, ...]) -> float:
+    """Mean squared miss; 0 without any, so that the first axis is taken."""
+    misses = [test.predicted.value - test.observed for test in backtests]
+    return float(np.mean(np.square(misses))) if misses else 0.0

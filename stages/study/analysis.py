@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
@@ -156,10 +157,19 @@ def _fit(sizes: Mapping[int, Group]) -> tuple[CurveFit | None, str]:
             confidence_level=CONFIDENCE_LEVEL,
             seed=RESAMPLING_SEED,
             most_rows=max(pools, default=None),
+            sources=_sources(list(counted.values())),
         )
     except StudyError as error:
         return None, str(error)
     return fit, ""
+
+
+def _sources(groups: Sequence[Group]) -> NDArray[np.float64] | None:
+    """(K,) source sentences at each size, mean over the seeds; None where cells take part that did not count them."""
+    if not all(result.numbers.get("sources") for group in groups for result in group.results):
+        return None
+    means = np.array([np.mean(group.numbers("sources")) for group in groups])
+    return np.maximum.accumulate(means)
 
 
 def _point(group: Group) -> Point:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.corpus.partition import count_sources
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split
@@ -25,7 +26,7 @@ from stages.study.claim import digest_at
 from stages.study.repository import Experiment, read_outputs
 from stages.study.store import Result, RowFacts, relative
 
-FILES = (paths.TEST, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
+FILES = (paths.TEST, paths.SUBSET, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,7 @@ class Measured:
     """What no stage has written down."""
 
     rows: RowFacts  # of the N test rows
+    sources: int  # source sentences of the training rows
     logits: NDArray[np.float32]  # (N, C) less those of class 0
     temperature: float  # fitted on validation
     steps: int  # optimizer steps that were taken
@@ -66,6 +68,7 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
         **metrics[paths.PROVENANCE_METRICS],
         "weights_sha256": identity.computation.weights,  # empty where a param pins them, as in the cell's identity
         "pool_rows": metrics[paths.POOL_METRICS]["pool_balanced_max"],  # the largest subset that there could be
+        "sources": measured.sources,
         "subset_val_any": metrics[paths.SUBSET_METRICS]["subset_val_any"],
         "steps": measured.steps,
         "temperature": measured.temperature,
@@ -83,20 +86,25 @@ def measure(outputs: Sequence[bytes], params: Mapping[str, Any], scores: Mapping
         params: Of the experiment, by dotted key.
         scores: What evaluate said of it.
     """
-    texts, test, validation = (pd.read_parquet(BytesIO(content)) for content in outputs[:3])
-    split = Split(
-        row_ids=texts["row_id"].to_numpy(np.int64),
-        sentences=texts["sentence"].tolist(),
-        labels=texts["label"].to_numpy(np.int64),
-        label_names=tuple(texts.attrs["label_names"]),
-        second=texts["second"].tolist() if "second" in texts else None,
-    )
+    test, subset = (_split(pd.read_parquet(BytesIO(content))) for content in outputs[:2])
+    predicted, validation = (pd.read_parquet(BytesIO(content)) for content in outputs[2:4])
     return Measured(
-        rows=RowFacts.of(split),
-        logits=relative(_logits(test)),
+        rows=RowFacts.of(test),
+        sources=count_sources(subset),
+        logits=relative(_logits(predicted)),
         temperature=fit_temperature(_logits(validation), validation["label"].to_numpy(np.int64)),
         steps=_steps(params, scores),
-        synthetic=json.loads(outputs[3])["synthetic"],
+        synthetic=json.loads(outputs[4])["synthetic"],
+    )
+
+
+def _split(frame: pd.DataFrame) -> Split:
+    return Split(
+        row_ids=frame["row_id"].to_numpy(np.int64),
+        sentences=frame["sentence"].tolist(),
+        labels=frame["label"].to_numpy(np.int64),
+        label_names=tuple(frame.attrs["label_names"]),
+        second=frame["second"].tolist() if "second" in frame else None,
     )
 
 

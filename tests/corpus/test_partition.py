@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stages.corpus.cleaning import clean
 from stages.corpus.overlap import measure_overlap
 from stages.corpus.params import PrepareParams
-from stages.corpus.partition import partition
+from stages.corpus.partition import count_sources, partition
 from stages.corpus.sources.source import read_source
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError, StudyError
@@ -352,3 +352,16 @@ def test_of_pairs_no_validation_row_is_a_training_row_in_both_texts():
     assert len(held) == 20
     assert held.isdisjoint(zip(parts.pool.sentences, parts.pool.second, strict=True))
     assert len(parts.pool) + parts.rows_dropped == 140
+
+
+@given(ROWS)
+def test_source_sentences_are_the_rows_that_are_part_of_no_longer_one(rows):
+    texts = [text for text, _ in rows]
+    expected = sum(
+        not any(len(other.split()) > len(text.split()) and occurs_in(text, other) for other in texts) for text in texts
+    )
+    assert count_sources(make_split(rows)) == expected
+
+
+def test_equal_texts_are_one_source():
+    assert count_sources(make_split([("a good film", 1), ("a good film", 0), ("good film", 1)])) == 1

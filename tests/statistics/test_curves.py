@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.foundation.errors import StudyError
-from stages.statistics.curves import CurveFit, chance_of, fit_curve, gain, labels_to_target
+from stages.statistics.curves import Axis, CurveFit, chance_of, fit_curve, gain, labels_to_target
 from tests.statistics.simulate import CURVES, foretold
 from tests.statistics.studies import classifier
 
@@ -55,6 +57,49 @@ def test_without_a_second_seed_the_usual_spread_of_seeds_widens_what_more_labels
     ]
 
     assert told[1].high - told[1].low > 1.2 * (told[0].high - told[0].low)
+
+
+def sentences(rows):
+    """Of phrases that are cut from fewer and fewer new sentences."""
+    return 7_000 * (1 - np.exp(-rows / 7_000.0))
+
+
+def test_where_only_sentences_teach_the_axis_is_found_by_its_backtests_and_the_curve_is_nearer():
+    hits = exact_hits(lambda rows: 0.06 + 2.0 * sentences(rows) ** -0.45)
+    rows = SIZES.astype(float)
+    by_rows = fitted(hits)
+    chosen = fit_curve(SIZES, hits, confidence_level=0.95, seed=0, num_resamples=20, sources=sentences(rows))
+
+    assert by_rows.axis == "rows"
+    assert chosen.axis == "source sentences"
+    assert chosen.backtest.largest_fitted == by_rows.backtest.largest_fitted
+    assert abs(chosen.backtest.predicted.value - chosen.backtest.observed) < abs(
+        by_rows.backtest.predicted.value - by_rows.backtest.observed
+    )
+
+
+def test_where_rows_teach_the_axis_stays_rows():
+    rows = SIZES.astype(float)
+    chosen = fit_curve(
+        SIZES, exact_hits(pow3), confidence_level=0.95, seed=0, num_resamples=20, sources=sentences(rows)
+    )
+    assert chosen.axis == "rows"
+    np.testing.assert_array_equal(chosen.draws, fitted(exact_hits(pow3)).draws)
+
+
+def test_without_backtests_rows_are_the_axis():
+    hits = exact_hits(pow3)[:3]
+    fit = fit_curve(SIZES[:3], hits, confidence_level=0.95, seed=0, sources=sentences(SIZES[:3].astype(float)))
+    assert (fit.axis, fit.backtests) == ("rows", ())
+
+
+@given(st.floats(0, 1), st.lists(st.floats(1, 1e6), min_size=2, max_size=20, unique=True))
+def test_an_axis_never_falls_and_is_exact_at_the_sizes_that_are_known(share, asked):
+    rows = SIZES.astype(float)
+    axis = Axis(name="any", sizes=rows, sources=sentences(rows), share=share)
+
+    assert (np.diff(axis(np.sort(np.array(asked)))) >= -1e-9).all()
+    assert axis(rows) == pytest.approx(rows ** (1 - share) * sentences(rows) ** share)
 
 
 def test_where_seeds_tell_their_spread_the_usual_one_changes_nothing():
@@ -212,6 +257,7 @@ def closed_form():
         confidence_level=0.95,
         families=(),
         backtests=(),
+        axis="rows",
         largest=10_000,
         reach=40_000,
     )

@@ -24,10 +24,12 @@ def made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     split = Split(row_ids=np.arange(2), sentences=["a film", "not a film"], labels=np.arange(2), label_names=("b", "g"))
     write_split(paths.TEST, split)
+    write_split(paths.SUBSET, split)  # of which one row is a part of the other
     for file in (paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS):
         write_predictions(file, split, np.array([[1, 3], [2, 0.5]], dtype=np.float32))
     paths.DATA_CARD.write_text(json.dumps({"synthetic": True}))
     monkeypatch.setattr(room, "read_outputs", lambda _root, _commit, files: [file.read_bytes() for file in files])
+    monkeypatch.setattr(room, "digest_at", lambda _root, commit, cell: f"{commit[:2]} {cell.model}")
     return Experiment(
         name="n1000",
         commit="c" * 40,
@@ -54,6 +56,8 @@ def test_a_cell_is_recorded_with_what_its_stages_said_and_what_is_measured_of_it
     assert result.key == made.identity.key
     told = {name: result.numbers[name] for name in ("data", "synthetic", "pool_rows", "steps", "train_rows")}
     assert told == {"data": "d", "synthetic": True, "pool_rows": 57368, "steps": 96, "train_rows": 1000}
+    assert result.numbers["sources"] == 1
+    assert result.numbers["claim"] == "cc minilm"
 
 
 @pytest.mark.parametrize("weights", ["", "a1"])

@@ -123,6 +123,7 @@ def fit(method: str) -> CurveFit:
                 last_value=truth(method, 8000),
             ),
         ),
+        axis="rows",
         largest=SIZES[-1],
         reach=4 * SIZES[-1],
     )
