@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.foundation.errors import StudyError
 from stages.foundation.log import duration, say
-from stages.reporting.numbers import count, counted, percent, points, seeds, signed_interval
+from stages.reporting.numbers import count, counted, percent, points, points_in_words, seeds
 from stages.reporting.study.findings import Claim, Comparison
 from stages.study.cells import Cell
 from stages.study.claim import ClaimFile
@@ -142,7 +142,7 @@ def _told(size: Size, claim: Claim) -> str:
     told = ", ".join(f"margin {points(one.result.margin)}: {_stands(one, claim)}" for one in size.looked)
     return (
         f"{count(size.samples)} labels, {seeds(first.num_seeds)}: LoRA less full fine-tuning "
-        f"{signed_interval(first.result.difference)} points; {told}"
+        f"{points_in_words(first.result.difference)}; {told}"
     )
 
 

@@ -142,7 +142,7 @@ def test_what_was_planned_is_judged_at_its_look_and_not_by_the_seeds_beyond_it()
 
     assert one.planned
     assert one.num_seeds == 2
-    assert one.result.difference.confidence_level > 0.99
+    assert one.result.difference.confidence_level > 0.98  # an early look has hardly any level
 
 
 def test_a_margin_of_the_command_line_moves_nothing_of_the_claim():

@@ -273,7 +273,8 @@ def labels_paid(findings: Findings) -> Section:
     table: tuple[Block, ...] = (Table(head, tuple(rows)), Prose(note, "note"))
     if not any(point.val_rows for point, _ in measured):
         return Section(heading, table)
-    told = f"Test accuracy against all labels paid for. Best of all: {rows[-1][1]} {rows[-1][3]} for {rows[-1][0]}."
+    total, method, _, accuracy = rows[-1]
+    told = f"Test accuracy against all labels paid for. Best of all: {method} {accuracy.split(' [')[0]} for {total}."
     return Section(heading, (*table, Picture("paid", told)))
 
 

@@ -24,7 +24,7 @@ def test_the_margin_is_drawn_where_lora_meets_full_and_nowhere_else(margin):
 
 
 def test_the_verdict_is_written_beside_the_interval():
-    assert {"8,000: inferior", "56,000: inconclusive"} <= set(texts(draw_differences(study())))
+    assert {"8,000: inferior", "56,000 *: inconclusive"} <= set(texts(draw_differences(study())))
 
 
 def test_every_difference_is_a_row_with_its_numbers():

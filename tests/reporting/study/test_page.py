@@ -61,10 +61,12 @@ def test_the_answer_comes_first_and_then_its_caveats():
     order = [
         text.index(piece)
         for piece in (
+            "With 8,000 labels, use full",
             "lora goes from ",
             "LoRA less full fine-tuning at 56,000 labels",
             "What to keep in mind:",
-            "Is LoRA as good as full fine-tuning? rows",
+            "What to use for so many labels",
+            "Is LoRA as good as full fine-tuning? Fixed in",
             "How many labels does a target take?",
             "What is best for so many labels in all?",
             "Learning curve",
@@ -75,6 +77,7 @@ def test_the_answer_comes_first_and_then_its_caveats():
             "Which test rows are hard?",
             "The surest mistakes",
             "What a leaking split would have said",
+            "How much hangs on the learning rate?",
             "How it was made data set",
         )
     ]
