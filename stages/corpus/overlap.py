@@ -224,3 +224,23 @@ def _blocks(starts: Rows) -> Iterator[tuple[int, int]]:
     """Ranges of rows that hold about WORDS_AT_ONCE words, or one long row."""
     cuts = np.searchsorted(starts[:-1], np.arange(0, starts[-1], WORDS_AT_ONCE))
     return pairwise([*np.unique(cuts).tolist(), len(starts) - 1])
+
+
+def words_of(split: Split) -> WordRows:
+    """N texts; of pairs 2 N, the first ones first. A second text of few words stands for none: it may be in any row."""
+    second = [text if len(text.split()) >= CONTAINED_WORDS else "" for text in split.second or []]
+    return read_words([*split.sentences, *second])
+
+
+def count_sources(split: Split) -> int:
+    """How many source sentences the rows of a split come from, as far as they tell: rows that are part of no other."""
+    rows = words_of(split)
+    return len(roots_of(rows, rows.first_equal()))
+
+
+def roots_of(rows: WordRows, first_equal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of the texts that are part of no longer one; of equal texts the first."""
+    is_root = np.ones(len(rows), dtype=np.bool_)
+    for part, whole in occurrences(rows, rows):
+        is_root[part[rows.lengths[part] < rows.lengths[whole]]] = False
+    return np.flatnonzero(is_root & (rows.lengths > 0) & (first_equal == np.arange(len(rows))))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.corpus.carve import Carve, Sources, carve, draw, fair_shares, most_of_each
-from stages.corpus.overlap import CONTAINED_WORDS, WordRows, occurrences, read_words
+from stages.corpus.overlap import occurrences, roots_of, words_of
 from stages.corpus.params import PrepareParams
 from stages.corpus.sources.source import Source
 from stages.foundation.errors import StudyError, check_param
@@ -101,25 +101,11 @@ def _carved(train: Split, found: Carve, kind: str) -> Partition:
     )
 
 
-def count_sources(split: Split) -> int:
-    """How many source sentences the rows of a split come from, as far as they tell: rows that are part of no other."""
-    rows = _words_of(split)
-    return len(_roots(rows, rows.first_equal()))
-
-
-def _roots(rows: WordRows, first_equal: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of the texts that are part of no longer one; of equal texts the first."""
-    is_root = np.ones(len(rows), dtype=np.bool_)
-    for part, whole in occurrences(rows, rows):
-        is_root[part[rows.lengths[part] < rows.lengths[whole]]] = False
-    return np.flatnonzero(is_root & (rows.lengths > 0) & (first_equal == np.arange(len(rows))))
-
-
 def _text_sources(train: Split, generator: np.random.Generator) -> Sources:
     """The roots in random order."""
-    rows = _words_of(train)
+    rows = words_of(train)
     first_equal = rows.first_equal()
-    roots = _roots(rows, first_equal)
+    roots = roots_of(rows, first_equal)
     ranks = generator.permutation(len(roots))
 
     met = [np.empty((2, 0), np.int64)]
@@ -131,12 +117,6 @@ def _text_sources(train: Split, generator: np.random.Generator) -> Sources:
     each = end - begin
     texts = order[np.repeat(begin - (np.cumsum(each) - each), each) + np.arange(each.sum())]
     return Sources.of_pairs(np.repeat(sources, each), texts % len(train), num_sources=len(roots))
-
-
-def _words_of(split: Split) -> WordRows:
-    """N texts; of pairs 2 N, the first ones first. A second text of few words stands for none: it may be in any row."""
-    second = [text if len(text.split()) >= CONTAINED_WORDS else "" for text in split.second or []]
-    return read_words([*split.sentences, *second])
 
 
 def _group_sources(groups: NDArray[np.int64], generator: np.random.Generator) -> Sources:
@@ -186,7 +166,7 @@ def _keep_given(source: Source, validation: Split, *, grouped: bool) -> Partitio
 
 def _overlaps(source: Source, validation: Split) -> NDArray[np.bool_]:
     """(N,) whether a training row is in a group, contains a text or is part of one of the validation split."""
-    rows, given = _words_of(source.train), _words_of(validation)
+    rows, given = words_of(source.train), words_of(validation)
     met = np.zeros(len(rows), dtype=np.bool_)
     for row, _ in occurrences(rows, given):
         met[row] = True

@@ -82,13 +82,16 @@ class Axis:
     def __call__(self, rows: Floats) -> Floats:
         """Sizes on this axis of so many rows, rows^(1 - share) sources^share.
 
-        Source sentences between the sizes known lie on straight lines of the logarithms, beyond the largest on the last
-        one.
+        Between the sizes that are known the source sentences lie on straight lines of the logarithms. Beyond the
+        largest, rows that bring no new sentence become more frequent in step with the rows, as when one draws from a
+        finite number of sentences, until none is new.
         """
-        x, y = np.log(self.sizes), np.log(self.sources)
-        at = np.log(rows)
-        slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
-        sources = np.where(at > x[-1], y[-1] + slope * (at - x[-1]), np.interp(at, x, y))
+        x, y, at = np.log(self.sizes), np.log(self.sources), np.log(rows)
+        repeated = 1 - min(1.0, (y[-1] - y[-2]) / (x[-1] - x[-2]))  # share of the new rows, half way to the largest
+        per_row = repeated / float(np.exp((x[-1] + x[-2]) / 2))
+        ahead = np.minimum(rows, 1 / per_row) if per_row else rows
+        new = np.log(ahead / self.sizes[-1]) - per_row * (ahead - self.sizes[-1])
+        sources = np.where(at > x[-1], y[-1] + np.maximum(0, new), np.interp(at, x, y))
         return np.asarray(np.exp((1 - self.share) * at + self.share * sources))
 
     def first(self, number: int) -> "Axis":

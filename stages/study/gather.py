@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.corpus.partition import count_sources
+from stages.corpus.overlap import count_sources
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.split import Split

@@ -7,9 +7,9 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from stages.corpus.cleaning import clean
-from stages.corpus.overlap import measure_overlap
+from stages.corpus.overlap import count_sources, measure_overlap
 from stages.corpus.params import PrepareParams
-from stages.corpus.partition import count_sources, partition
+from stages.corpus.partition import partition
 from stages.corpus.sources.source import read_source
 from stages.foundation import paths
 from stages.foundation.errors import ParamsError, StudyError

@@ -58,9 +58,10 @@ def test_a_curve_is_fitted_from_three_sizes_on_and_says_why_not_below(found):
 def test_the_answer_tells_the_rise_the_claim_and_the_price(found):
     text = told(found)
 
-    assert text.startswith("lora goes from ")
+    assert text.startswith("With 8,000 labels, use full: ")
+    assert "\nlora goes from " in text
     assert "after 250 labels (3 seeds) to " in text
-    assert "LoRA less full fine-tuning at 8,000 labels, 3 seeds: " in text
+    assert "LoRA less full fine-tuning at 8,000 labels, 3 seeds, not planned beforehand: " in text
     assert "How far to trust that: from small sizes alone, " in text
     assert "8,000 more labels with lora, beyond 8,000: " in text
     assert "With a margin of 1 point " in text
@@ -144,7 +145,8 @@ def test_the_curve_for_dvc_has_a_row_for_each_point(found):
 def test_one_seed_and_one_size_read_well():
     found = analyse(made_coverage({a_cell(): 0.8}), with_study(), with_sentences=False)
 
-    assert told(found).startswith("lora names the right class for 80")
+    assert told(found).startswith("With 1,000 labels, use lora: 80")
+    assert "\nlora names the right class for 80" in told(found)
     assert "not the luck of a training run" in next(caveats(found))
     assert "cannot be told: no size has cells of both" in told(found)
 
