@@ -1,7 +1,8 @@
 """Looking at a study before its last seed, without being wrong more often for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import sqrt
 
 import numpy as np
@@ -18,7 +19,8 @@ NUM_POINTS = 801  # of the density, which is smooth
 LEAST_CHANCE = 0.05  # of a verdict at the last look; below it no further seed is worth its time
 
 
-def levels(looks: Sequence[int], *, alpha: float) -> tuple[float, ...]:
+@cache
+def levels(looks: tuple[int, ...], *, alpha: float) -> tuple[float, ...]:
     """The level alpha_k at which to judge at each look, so that all looks together are wrong with chance alpha.
 
     `judge(..., alpha=alpha_k)` with the seeds so far: stop where it is non-inferior or inferior, else go on to the next
@@ -29,7 +31,7 @@ def levels(looks: Sequence[int], *, alpha: float) -> tuple[float, ...]:
     of normal ones, as few seeds ask for, and with test rows that all looks share, which makes looks more alike and
     crossing rarer, the error stays below alpha (`tests/statistics/test_sequential.py`).
 
-    `levels([3, 5, 8, 12], alpha=0.05)` is about 0.0001, 0.002, 0.016, 0.045.
+    `levels((3, 5, 8, 12), alpha=0.05)` is about 0.0001, 0.002, 0.016, 0.045.
 
     Args:
         looks: Seeds at each look, rising; the last is the most that will be trained.
@@ -68,7 +70,7 @@ class Looked:
         return self.chance is None or self.chance < LEAST_CHANCE
 
 
-def judge_looks(
+def each_look(
     first: NDArray[np.bool_],
     second: NDArray[np.bool_],
     *,
@@ -76,8 +78,8 @@ def judge_looks(
     looks: Sequence[int],
     failed: NDArray[np.bool_],
     alpha: float,
-) -> Looked | None:
-    """Judge at every look that the seeds reach, and stay with the first verdict; None before the first look.
+) -> Iterator[Looked]:
+    """Where a claim stands at every look that the seeds reach, up to the first verdict.
 
     Seeds beyond the last look that is reached do not count yet. Stopping where a verdict has become unlikely makes no
     false claim likelier, so the levels need not know of it.
@@ -90,19 +92,31 @@ def judge_looks(
         failed: (S,) bool, whether a run of either failed.
         alpha: Chance, over all looks together, of calling a method non-inferior that is worse by exactly the margin.
     """
-    reached = [look for look in looks if look <= len(first)]
-    found = None
-    for look, level in zip(reached, levels(looks, alpha=alpha), strict=False):
+    spent = levels(tuple(looks), alpha=alpha)
+    for look, level in zip(looks, spent, strict=True):
+        if look > len(first):
+            return
         result = judge(first[:look], second[:look], margin=margin, failed=failed[:look], alpha=level)
         is_open = result.verdict == "inconclusive" and look < looks[-1]
-        found = Looked(
-            result=result,
-            num_seeds=look,
-            level=level,
-            chance=_chance(result, looks[-1], levels(looks, alpha=alpha)[-1]) if is_open else None,
-        )
+        chance = _chance(result, looks[-1], spent[-1]) if is_open else None
+        yield Looked(result=result, num_seeds=look, level=level, chance=chance)
         if not is_open:
-            break
+            return
+
+
+def judge_looks(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    *,
+    margin: float,
+    looks: Sequence[int],
+    failed: NDArray[np.bool_],
+    alpha: float,
+) -> Looked | None:
+    """The last of `each_look`; None before the first."""
+    found = None
+    for found in each_look(first, second, margin=margin, looks=looks, failed=failed, alpha=alpha):  # noqa: B007
+        pass
     return found
 
 

@@ -18,7 +18,7 @@ from stages.foundation.log import say
 from stages.statistics.curves import fit_curve
 from stages.statistics.failures import Runs, failed
 from stages.statistics.non_inferiority import judge
-from stages.statistics.sequential import judge_looks
+from stages.statistics.sequential import each_look
 from tests.statistics import studies
 
 classifier = cache(studies.classifier)
@@ -113,8 +113,7 @@ def looked_at(scenario, num_studies, *, seed=0):
     verdicts, taken = [], []
     for _ in range(num_studies):
         first, second, out = study(scenario, LOOKS[-1], generator)
-        for look in LOOKS:
-            found = judge_looks(first[:look], second[:look], margin=MARGIN, looks=LOOKS, failed=out[:look], alpha=ALPHA)
+        for found in each_look(first, second, margin=MARGIN, looks=LOOKS, failed=out, alpha=ALPHA):
             if found.is_over:
                 break
         verdicts.append(found.result.verdict)
