@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 FARTHEST = 8.0  # standard deviations; what lies beyond does not count
 NUM_POINTS = 801  # of the density, which is smooth
+SPENT = 0.7  # of alpha, by simulation: t quantiles at small levels, few seeds and skewed rows together err by the rest
 LEAST_CHANCE = 0.05  # of a verdict at the last look; below it no further seed is worth its time
 
 
@@ -28,8 +29,7 @@ def levels(looks: tuple[int, ...], *, alpha: float) -> tuple[float, ...]:
     nothing early and nearly all of alpha at the end (Lan & DeMets 1983, Biometrika 70(3), 659-663, after O'Brien &
     Fleming 1979); the level at a look is what a Brownian motion that did not cross before crosses there with the chance
     that is added (Armitage, McPherson & Rowe 1969, JRSS A 132(2), 235-244). With t quantiles at these levels in place
-    of normal ones, as few seeds ask for, and with test rows that all looks share, which makes looks more alike and
-    crossing rarer, the error stays below alpha (`tests/statistics/test_sequential.py`).
+    of normal ones the error was up to 7 % for 5 % in simulated studies, so that `each_look` spends `SPENT` of alpha.
 
     `levels((3, 5, 8, 12), alpha=0.05)` is about 0.0001, 0.002, 0.016, 0.045.
 
@@ -92,7 +92,7 @@ def each_look(
         failed: (S,) bool, whether a run of either failed.
         alpha: Chance, over all looks together, of calling a method non-inferior that is worse by exactly the margin.
     """
-    spent = levels(tuple(looks), alpha=alpha)
+    spent = levels(tuple(looks), alpha=SPENT * alpha)
     for look, level in zip(looks, spent, strict=True):
         if look > len(first):
             return

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import ndtri
 
 from stages.statistics.non_inferiority import judge
-from stages.statistics.sequential import judge_looks, levels
+from stages.statistics.sequential import SPENT, judge_looks, levels
 
 
 def test_one_look_spends_everything():
@@ -70,7 +70,7 @@ def test_a_look_is_judged_at_its_level():
     first, second = runs(5, (0.88, 0.89))
     found = looked(first, second)
 
-    assert found.level == levels(LOOKS, alpha=0.05)[1]
+    assert found.level == levels(LOOKS, alpha=SPENT * 0.05)[1]
     assert found.result == judge(first, second, margin=0.02, failed=np.zeros(5, dtype=bool), alpha=found.level)
     assert found.result.difference.confidence_level == pytest.approx(1 - 2 * found.level)
 
