@@ -143,7 +143,7 @@ def test_the_next_one_is_not_due_before_a_hundred_times_the_last_writing(tmp_pat
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path):
-    folder = tmp_path / MARK[:16]
+    folder = tmp_path / f"{MARK[:8]}{MARK[32:40]}"
     folder.mkdir()
     (folder / "000003.partial").write_bytes(b"half")
     with open_checkpoints(tmp_path, 60, MARK) as kept:
