@@ -120,7 +120,7 @@ def assembled(workers: Workers | None, device: torch.device) -> Iterator[Team]:
         team._together(
             lambda: distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                init_method=f"file://{meeting}",
+                store=distributed.FileStore(str(meeting), workers.count),
                 rank=workers.number,
                 world_size=workers.count,
                 timeout=LIMIT,
