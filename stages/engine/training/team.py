@@ -115,7 +115,7 @@ def assembled(workers: Workers | None, device: torch.device) -> Iterator[Team]:
         raise StudyError(f"train.processes: {workers.count} is for cpu and cuda, not for {device.type}; 1 is for all")
     meeting = workers.arrive()
     os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
-    team = Team(workers, device)
+    team, shown = Team(workers, device), sys.excepthook
     try:
         team._together(
             lambda: distributed.init_process_group(
@@ -130,6 +130,7 @@ def assembled(workers: Workers | None, device: torch.device) -> Iterator[Team]:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+        sys.excepthook = shown  # PyTorch puts one of its own there, which writes [rank0] before each line
 
 
 class SharedGradients:

@@ -1,7 +1,8 @@
 """Trainings that two workers share, all in one start of theirs: `python -m tests.engine.training.shared_cases`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from stages.engine import head
 from stages.engine.training.history import Fit
 from stages.foundation.split import Split
 from stages.foundation.stage import run_stage
@@ -18,6 +20,17 @@ from tests.engine.conftest import PARAMS, STILL_LORA, opinions
 
 PROGRAM, FOLDER = "tests.engine.training.shared_cases", "SHARED_CASES"
 COUNT, SEED = 2, 3
+
+
+@contextmanager
+def small() -> Iterator[None]:
+    """One thread, and states in batches of some eight rows, so that there are some for each."""
+    threads, tokens = torch.get_num_threads(), head.BATCH_TOKENS
+    torch.set_num_threads(1)
+    head.BATCH_TOKENS = 64
+    yield
+    torch.set_num_threads(threads)
+    head.BATCH_TOKENS = tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +47,9 @@ class Case:
         """Learn, by one process or with others; gives the weights as well."""
         params = replace(PARAMS, lora=PARAMS.lora if self.model == "tiny" else STILL_LORA, **self.params)
         view = TrainView(seed=SEED, model=str(folder / self.model), method=self.method, train=params)
-        classifier = build(view, ("negative", "positive"))
-        result = classifier.fit(self.rows, self.validation, params, seed=SEED, workers=workers)
+        with small():
+            classifier = build(view, ("negative", "positive"))
+            result = classifier.fit(self.rows, self.validation, params, seed=SEED, workers=workers)
         return result, {name: weight.detach().clone() for name, weight in classifier.trainable().items()}
 
 
@@ -64,7 +78,6 @@ def train_together(folder: Path) -> dict[str, tuple[Fit, dict[str, torch.Tensor]
     """Each case by both workers; the second leaves its weights in a file."""
     trained = {}
     with with_workers(PROGRAM, COUNT) as workers:
-        torch.set_num_threads(1)
         for name, case in CASES.items():
             trained[name] = case.train(folder, workers)
             if not workers.leads:

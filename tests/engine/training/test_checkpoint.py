@@ -243,7 +243,7 @@ def test_where_a_worker_is_lost_the_state_is_kept_and_the_worker_told(tmp_path):
 
     with (
         open_checkpoints(tmp_path, 60, MARK) as kept,
-        pytest.raises(StudyError, match="^worker 1 was ended at step 1 of 2; the same command goes on from there$"),
+        pytest.raises(StudyError, match=r"^worker 1 was ended at step 1 of 2; the same command goes on from there$"),
     ):
         lose(kept)
     with open_checkpoints(tmp_path, 60, MARK) as kept:
