@@ -120,7 +120,7 @@ def assembled(workers: Workers | None, device: torch.device) -> Iterator[Team]:
         team._together(
             lambda: distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=distributed.FileStore(str(meeting), workers.count),
+                store=distributed.FileStore(str(meeting), workers.count),  # type: ignore[attr-defined] # documented
                 rank=workers.number,
                 world_size=workers.count,
                 timeout=LIMIT,
