@@ -40,10 +40,12 @@ from stages.engine.training.fingerprint import fingerprint
 from stages.engine.training.history import Fit
 from stages.engine.training.learners import TextLearner
 from stages.engine.training.loop import fit
+from stages.engine.training.team import assembled
 from stages.foundation.errors import StudyError
 from stages.foundation.files import write_json
 from stages.foundation.log import say
 from stages.foundation.split import Split
+from stages.foundation.workers import Workers
 
 PEFT_HEADS = frozenset({"classifier", "score"})  # PEFT trains and saves these by itself
 
@@ -73,11 +75,19 @@ class EncoderClassifier:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def fit(
-        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+        self,
+        train: Split,
+        validation: Split,
+        params: TrainParams,
+        *,
+        seed: int,
+        checkpoints: Path | None = None,
+        workers: Workers | None = None,
     ) -> Fit:
         """Train in place and end with the weights of the best epoch.
 
-        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none. Where
+        there are several `workers`, each calls this with the same rows and params.
         """
         texts, others = self._tokenized(train), self._tokenized(validation)
         say_cut({"train": self._lengths(texts), "val": self._lengths(others)})
@@ -90,16 +100,21 @@ class EncoderClassifier:
             device=self.device,
         )
         weights = list(self.trainable().values())
-        learner = TextLearner(self.forward, weights, train=texts, validation=others, device=self.device, seed=seed)
-        with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
+        with (
+            assembled(workers, self.device) as team,
+            open_checkpoints(checkpoints, params.checkpoint_seconds, mark, team) as kept,
+        ):
             return fit(
-                learner,
+                TextLearner(
+                    self.forward, weights, train=texts, validation=others, device=self.device, seed=seed, team=team
+                ),
                 train.labels,
                 validation.labels,
                 params,
                 learning_rate=params.section(self.record.method).learning_rate,
                 seed=seed,
                 checkpoints=kept,
+                team=team,
             )
 
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from stages.foundation.errors import StudyError
+from stages.foundation.workers import worker_number
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST_HEAP_BLOCK = 32 * 2**20  # bytes; glibc takes no larger threshold
@@ -15,10 +16,10 @@ NEVER_TRIM = 2**31 - 1
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda", "mps"]) -> tuple[torch.device, str]:
-    """What `train.device` means on this machine, and why.
+    """What `train.device` means on this machine, and why; of several CUDA devices each worker has its own.
 
     Raises:
-        StudyError: If the device asked for is not there.
+        StudyError: If the device asked for is not there, or none is left for this worker.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
@@ -34,6 +35,10 @@ def _ready(name: str) -> torch.device:
         keep_freed_memory()
     if name == "cuda":  # cuBLAS repeats its sums only with a workspace of its own
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        if number := worker_number():
+            if number >= (there := torch.cuda.device_count()):
+                raise StudyError(f"train.processes can be {there} here: each takes a cuda device of its own")
+            torch.cuda.set_device(number)  # what `cuda` means from here on
     return torch.device(name)
 
 

@@ -37,7 +37,9 @@ from stages.engine.training.fingerprint import fingerprint
 from stages.engine.training.history import Fit
 from stages.engine.training.learners import StateLearner, TextStates
 from stages.engine.training.loop import fit
+from stages.engine.training.team import assembled
 from stages.foundation.split import Split
+from stages.foundation.workers import Workers
 
 WEIGHTS = "head.safetensors"
 
@@ -57,11 +59,20 @@ class HeadClassifier:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def fit(
-        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+        self,
+        train: Split,
+        validation: Split,
+        params: TrainParams,
+        *,
+        seed: int,
+        checkpoints: Path | None = None,
+        workers: Workers | None = None,
     ) -> Fit:
         """Train the head in place and leave it with the weights of the best epoch; the time includes the states.
 
-        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none. Of
+        several `workers` each computes some of the states. The head, to whose steps telling would add more than
+        another worker takes off, each then trains alike.
         """
         texts, others = self._tokenized(train), self._tokenized(validation)
         say_cut({"train": self._lengths(texts), "val": self._lengths(others)})
@@ -73,13 +84,17 @@ class HeadClassifier:
             seed=seed,
             device=self.device,
         )
-        states = TextStates(
-            lambda rows: self._states(rows, BATCH_TOKENS),
-            lambda lengths: sorted_batches(lengths, BATCH_TOKENS),
-            train=texts,
-            validation=others,
-        )
-        with open_checkpoints(checkpoints, params.checkpoint_seconds, mark) as kept:
+        with (
+            assembled(workers, self.device) as team,
+            open_checkpoints(checkpoints, params.checkpoint_seconds, mark, team) as kept,
+        ):
+            states = TextStates(
+                lambda rows: self._states(rows, BATCH_TOKENS),
+                lambda lengths: sorted_batches(lengths, BATCH_TOKENS),
+                train=texts,
+                validation=others,
+                team=team,
+            )
             states.take(kept)
             return fit(
                 StateLearner(self._logits, list(self.trainable().values()), states, self.device),

@@ -85,6 +85,7 @@ class TrainParams:
     protocol: Literal["seed", "trained"]  # seed: as the study that is reproduced; trained: as its section says
     trained: TrainedParams
     epochs: int  # passes over the subset, at most; under `seed` each is followed by validation
+    processes: int  # that share the rows of each batch, on this machine
     checkpoint_seconds: float  # wall time between checkpoints; 0 keeps none; decides no number
     max_steps: int | None  # optimizer steps in all, in `epochs` equal rounds; None: as many as the passes take
     batch_size: int  # rows per optimizer step
@@ -101,7 +102,7 @@ class TrainParams:
     base_models: dict[str, BaseModelParams]
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "bucket_batches"):
+        for name in ("epochs", "batch_size", "patience", "bucket_batches", "processes"):
             check_param(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
         check_param(self.max_tokens >= 3, f"train.max_tokens must be at least 3, got {self.max_tokens}")
         seconds = self.checkpoint_seconds

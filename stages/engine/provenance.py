@@ -21,7 +21,9 @@ CPU_LISTING = Path("/proc/cpuinfo")
 CHANGED = "-changed"  # behind the commit where code in the workspace differs from it
 
 
-def write_provenance(path: Path, record: Record, device: Device, versions: Mapping[str, int]) -> None:
+def write_provenance(
+    path: Path, record: Record, device: Device, versions: Mapping[str, int], *, processes: int
+) -> None:
     """Write flat facts, under names that no param bears.
 
     Args:
@@ -29,6 +31,7 @@ def write_provenance(path: Path, record: Record, device: Device, versions: Mappi
         record: Of the classifier: number format and engine, with `auto` resolved, and the base model's weights.
         device: As params.yaml asks for it; without a base model it is the processor all the same.
         versions: Numerical versions of what trained, e.g. `training_version`.
+        processes: That trained; `threads` are of all of them together.
     """
     used = "cpu" if record.base is None else choose_device(device)[0].type
     libraries = {name.replace("-", "_"): version(name) for name in LIBRARIES}
@@ -42,7 +45,8 @@ def write_provenance(path: Path, record: Record, device: Device, versions: Mappi
             **versions,
             "processor": torch.cuda.get_device_name() if used == "cuda" else cpu_name(),
             "cores": os.cpu_count() or 1,
-            "threads": torch.get_num_threads(),
+            "processes_used": processes,
+            "threads": processes * torch.get_num_threads(),
             "python": platform.python_version(),
             **libraries,
             "commit": commit_of_code(),

@@ -28,6 +28,15 @@ CALM_LOOKS = 8  # looks at rest in a row, before threads may spin again
 PARALLEL = 400_000  # numbers; enough that PyTorch adds them up with all its threads
 
 
+def share_threads(processes: int) -> None:
+    """Leave this process its share of the threads that it would have alone: `OMP_NUM_THREADS`, or one for each core.
+
+    So the cores that a study gives each of its jobs are shared among the processes of that job.
+    """
+    if processes > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+
+
 @contextmanager
 def polite_threads() -> Iterator[None]:
     """Watch over the threads of this process while something trains or predicts."""

@@ -6,6 +6,8 @@ StudyError      the input asks for something this study cannot do
 
 import errno
 
+TRACEBACK = "STUDY_TRACEBACK"  # environment variable: any value shows where a complaint comes from
+
 
 class StudyError(ValueError):
     """The input is at fault; the message is one line that says what to do."""

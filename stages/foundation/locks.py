@@ -17,16 +17,16 @@ PR_SET_PDEATHSIG = 1  # of Linux' sys/prctl.h
 _SYSTEM = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: no time for it between fork and exec
 
 
-def end_with_parent() -> None:
-    """Have Linux end this process with SIGTERM once the thread that started it is gone; elsewhere nothing is done.
+def end_with_parent(kind: signal.Signals = signal.SIGTERM) -> None:
+    """Have Linux end this process by a signal once the thread that started it is gone; elsewhere nothing is done.
 
     A killed `dvc` would leave its stage running, and the same command, given again, would find it in the way.
     """
     if _SYSTEM is not None:
         parent = os.getppid()
-        _SYSTEM.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _SYSTEM.prctl(PR_SET_PDEATHSIG, kind)
         if os.getppid() != parent:  # it went before it was asked for
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), kind)
 
 
 @contextmanager

@@ -73,15 +73,16 @@ class Progress:
 
 
 @contextmanager
-def followed(path: Path) -> Iterator[None]:
-    """While the block runs, `tell` writes to this file; then it is gone."""
+def followed(path: Path | None) -> Iterator[None]:
+    """While the block runs, `tell` writes to this file, if any; then it is gone."""
     token = _followed.set(path)
     try:
         yield
     finally:
         _followed.reset(token)
-        with suppress(OSError):  # the work is done, and worth more than a tidy folder
-            path.unlink(missing_ok=True)
+        if path is not None:
+            with suppress(OSError):  # the work is done, and worth more than a tidy folder
+                path.unlink(missing_ok=True)
 
 
 def tell(numbers: Mapping[str, float]) -> None:

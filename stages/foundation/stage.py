@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.foundation import paths
-from stages.foundation.errors import StudyError, one_line
+from stages.foundation.errors import TRACEBACK, StudyError, one_line
 from stages.foundation.files import read_yaml
 from stages.foundation.locks import alone, end_with_parent
 from stages.foundation.params import value_at
+from stages.foundation.workers import worker_number
 
 STARTED_BY_DVC = "DVC_ROOT"  # environment variable that DVC sets for its stages
-TRACEBACK = "STUDY_TRACEBACK"  # environment variable: any value shows where a complaint comes from
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
@@ -29,12 +29,17 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
     DVC hashes a stage's inputs after it has run. An input that was edited meanwhile would be recorded
     with the result of the old one, so such a run is refused (treeverse/dvc#11058).
 
+    A worker of a stage (`stages.foundation.workers`) does none of this: the stage that started it does.
+
     Args:
         name: The stage's name in dvc.yaml.
         main: Loads, does, saves.
     """
     _answer_arguments(name)
     try:
+        if worker_number():
+            main()
+            return
         with _stoppable(), alone(paths.CHECKPOINTS / f"{name}.lock", "the same stage"):
             if STARTED_BY_DVC in os.environ:
                 end_with_parent()

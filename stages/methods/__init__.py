@@ -78,6 +78,11 @@ def build(params: MethodView, label_names: tuple[str, ...]) -> Classifier:
     return METHODS[params.method].build(params, label_names)
 
 
+def processes_of(params: MethodView) -> int:
+    """How many processes train: a method that is not trained by steps reads no such param, and is alone."""
+    return params.train.processes if METHODS[params.method].by_steps else 1
+
+
 def load(folder: Path, device: Device) -> Classifier:
     """The classifier that was saved in a folder, whichever method it is of.
 

@@ -7,6 +7,7 @@ from stages.engine.params import Device, check_learning_rate
 from stages.methods.method import (
     FINE_TUNING_HEAD,
     GRADIENT_DESCENT,
+    ONE_PROCESS,
     SEED_PROTOCOL,
     Classifier,
     Look,
@@ -57,7 +58,7 @@ METHOD = Method(
     params=FullParams,
     reads=GRADIENT_DESCENT,
     computation=None,
-    implied={**SEED_PROTOCOL, **FINE_TUNING_HEAD},
+    implied={**SEED_PROTOCOL, **ONE_PROCESS, **FINE_TUNING_HEAD},
     tuned="learning_rate",
     by_steps=True,
     look=Look(color="#c2570c", marker="s", dash=(5, 1.5)),

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.engine.params import Device, check_learning_rate
-from stages.methods.method import GRADIENT_DESCENT, SEED_PROTOCOL, Classifier, Look, Method, MethodView, Words
+from stages.methods.method import (
+    GRADIENT_DESCENT,
+    ONE_PROCESS,
+    SEED_PROTOCOL,
+    Classifier,
+    Look,
+    Method,
+    MethodView,
+    Words,
+)
 
 NAME = "head"
 VERSION = 1  # of its numbers
@@ -43,7 +52,7 @@ METHOD = Method(
     params=HeadParams,
     reads=GRADIENT_DESCENT,
     computation=None,
-    implied={**SEED_PROTOCOL, "train.pooling": "mean", "train.pooler": "none"},
+    implied={**SEED_PROTOCOL, **ONE_PROCESS, "train.pooling": "mean", "train.pooler": "none"},
     tuned="learning_rate",
     by_steps=True,
     look=Look(color="#158f78", marker="^", dash=(4, 1.5, 1, 1.5)),

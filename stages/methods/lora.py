@@ -9,6 +9,7 @@ from stages.foundation.errors import check_param
 from stages.methods.method import (
     FINE_TUNING_HEAD,
     GRADIENT_DESCENT,
+    ONE_PROCESS,
     SEED_PROTOCOL,
     Classifier,
     Look,
@@ -107,7 +108,13 @@ METHOD = Method(
     params=LoraParams,
     reads=GRADIENT_DESCENT,
     computation=None,
-    implied={**SEED_PROTOCOL, **FINE_TUNING_HEAD, "train.lora.use_rslora": False, "train.lora.use_dora": False},
+    implied={
+        **SEED_PROTOCOL,
+        **ONE_PROCESS,
+        **FINE_TUNING_HEAD,
+        "train.lora.use_rslora": False,
+        "train.lora.use_dora": False,
+    },
     tuned="learning_rate",
     by_steps=True,
     look=Look(color="#1f4e8c", marker="o", dash=()),

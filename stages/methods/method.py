@@ -18,6 +18,7 @@ from stages.engine.params import Device, TrainParams
 from stages.engine.training.history import Fit
 from stages.foundation.errors import check_param
 from stages.foundation.split import Split
+from stages.foundation.workers import Workers
 
 # What the numbers of a method of gradient descent hang on, beside its own section and that of its base model. Not the
 # device, the engine and the number format, which a study resolves first, nor what changes speed alone.
@@ -28,6 +29,7 @@ GRADIENT_DESCENT = (
     "train.epochs",
     "train.max_steps",
     "train.batch_size",
+    "train.processes",
     "train.weight_decay",
     "train.max_grad_norm",
     "train.patience",
@@ -41,6 +43,7 @@ GRADIENT_DESCENT = (
 READ_UNDER = {"seed": ("train.max_steps", "train.patience"), "trained": ("train.trained",)}
 
 SEED_PROTOCOL = {"train.protocol": "seed"}  # before there was another
+ONE_PROCESS = {"train.processes": 1}  # before there could be others
 FINE_TUNING_HEAD = {"train.pooling": "first", "train.pooler": "own"}  # before these were params
 
 
@@ -71,11 +74,19 @@ class Classifier(Protocol):
         """What it was made from."""
 
     def fit(
-        self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None = None
+        self,
+        train: Split,
+        validation: Split,
+        params: TrainParams,
+        *,
+        seed: int,
+        checkpoints: Path | None = None,
+        workers: Workers | None = None,
     ) -> Fit:
         """Learn from the training rows; validation chooses the epoch that is kept.
 
-        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none.
+        `checkpoints` is the folder of all trainings' checkpoints, from which this one goes on; None keeps none. Of
+        several `workers`, which there are for methods by steps alone, each calls this alike.
         """
 
     def predict(self, split: Split, batch_tokens: int) -> NDArray[np.float32]:

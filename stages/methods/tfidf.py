@@ -20,6 +20,7 @@ from stages.foundation.errors import StudyError, check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.log import say
 from stages.foundation.split import Split
+from stages.foundation.workers import Workers
 from stages.methods.method import Classifier, Computation, Look, Method, MethodView, Words
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class TfidfClassifier:
         *,
         seed: int,  # noqa: ARG002
         checkpoints: Path | None = None,  # noqa: ARG002 - it is over before one is due
+        workers: Workers | None = None,  # noqa: ARG002 - there is no other
     ) -> Fit:
         """Fit to the training rows; the optimum is unique, so that no seed and no validation row takes part.
 

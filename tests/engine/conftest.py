@@ -29,6 +29,7 @@ PARAMS = TrainSection(
     weight_decay=0.0,
     max_grad_norm=1.0,
     patience=4,
+    processes=1,
     checkpoint_seconds=60,
     max_tokens=16,
     bucket_batches=2,

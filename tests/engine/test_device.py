@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stages.engine.device import choose_device
+from stages.foundation import workers
 from stages.foundation.errors import StudyError
 
 
@@ -55,3 +56,19 @@ def test_on_cuda_sums_repeat_unless_the_user_has_chosen_a_workspace(present, mon
     del os.environ["CUBLAS_WORKSPACE_CONFIG"]
     choose_device("cuda")
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_each_worker_takes_the_cuda_device_of_its_number_and_one_too_many_is_one_clear_line(present, monkeypatch):
+    taken = []
+    present("cuda")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    for number in ("0", "1"):
+        monkeypatch.setenv(workers.NUMBER, number)
+        choose_device("auto")
+
+    assert taken == [1], "the first has device 0 as it is"
+    monkeypatch.setenv(workers.NUMBER, "2")
+    with pytest.raises(StudyError, match=r"^train\.processes can be 2 here: each takes a cuda device of its own$"):
+        choose_device("auto")

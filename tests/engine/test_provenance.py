@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import torch
 
 from stages.engine import provenance
 from stages.engine.models.record import BaseRecord
@@ -22,13 +23,14 @@ def commit(folder):
 
 
 def test_it_names_what_was_used_where_and_with_what(empty_folder):
-    write_provenance(empty_folder / "provenance.json", made_record(), "auto", {"method_version": 3})
+    write_provenance(empty_folder / "provenance.json", made_record(), "auto", {"method_version": 3}, processes=3)
 
     told = json.loads((empty_folder / "provenance.json").read_text())
     assert (told["precision_used"], told["engine_used"], told["device_used"]) == ("fp64", "scikit-learn", "cpu")
     assert told["method_version"] == 3
     assert told["weights_sha256"] == ""
-    assert told["threads"] >= 1
+    assert told["processes_used"] == 3
+    assert told["threads"] == 3 * torch.get_num_threads()
     assert told["processor"] == cpu_name() != ""
     assert {"torch", "transformers", "peft", "scikit_learn", "python", "cores"} <= set(told)
     assert told["commit"] == ""
@@ -36,7 +38,7 @@ def test_it_names_what_was_used_where_and_with_what(empty_folder):
 
 def test_it_tells_the_digest_of_the_base_weights(empty_folder):
     base = BaseRecord(name="./mine", source="folder", location="./mine", pin="", weights_sha256="a1")
-    write_provenance(empty_folder / "provenance.json", made_record(base=base), "cpu", {})
+    write_provenance(empty_folder / "provenance.json", made_record(base=base), "cpu", {}, processes=1)
 
     assert json.loads((empty_folder / "provenance.json").read_text())["weights_sha256"] == "a1"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stages.engine import threads
-from stages.engine.threads import Crowd, polite_threads
+from stages.engine.threads import Crowd, polite_threads, share_threads
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how long threads queue")
 THREADS = 2  # what is tested waits for nobody with one
@@ -100,6 +100,13 @@ def test_company_changes_no_bit_of_a_product():
         assert torch.get_num_threads() == THREADS
     finally:
         crowd.disperse()
+
+
+@pytest.mark.parametrize(("processes", "threads"), [(1, 2), (2, 1), (3, 1)])
+def test_processes_share_the_threads_that_one_would_have(processes, threads):
+    share_threads(processes)
+
+    assert torch.get_num_threads() == threads
 
 
 def test_one_thread_waits_for_nobody_and_is_not_watched():

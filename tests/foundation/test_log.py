@@ -74,6 +74,14 @@ def test_a_run_is_followed_by_a_file_that_is_rewritten_and_gone_in_the_end(tmp_p
     assert not file.exists()
 
 
+def test_where_there_is_no_file_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with followed(None):
+        tell({"live_epoch": 0})
+
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_file_is_gone_also_when_the_work_failed(tmp_path):
     file = tmp_path / "training.json"
 

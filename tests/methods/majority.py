@@ -13,6 +13,7 @@ from stages.engine.training.history import Epoch, Fit
 from stages.foundation.errors import check_param
 from stages.foundation.files import read_json, write_json
 from stages.foundation.split import Split
+from stages.foundation.workers import Workers
 from stages.methods.method import Classifier, Computation, Look, Method, MethodView, Words
 
 NAME = "majority"
@@ -53,7 +54,16 @@ class Majority:
             reading=None,
         )
 
-    def fit(self, train: Split, validation: Split, params: TrainParams, *, seed: int, checkpoints: Path | None) -> Fit:  # noqa: ARG002
+    def fit(
+        self,
+        train: Split,
+        validation: Split,
+        params: TrainParams,  # noqa: ARG002
+        *,
+        seed: int,  # noqa: ARG002
+        checkpoints: Path | None,  # noqa: ARG002
+        workers: Workers,  # noqa: ARG002
+    ) -> Fit:
         """Count."""
         counts = np.bincount(train.labels, minlength=len(self.label_names)) + self.added_rows
         self.logits = np.log(counts / counts.sum()).astype(np.float32)

@@ -119,6 +119,15 @@ def test_a_training_too_short_for_the_clock_is_not_said_to_take_no_time():
     assert "training less than 0.1 s" in words()
 
 
+def test_several_processes_are_told_with_the_machine(usual_page):
+    assert "a processor, 2 cores, 2 threads libraries" in words(usual_page)
+    write_experiment(num_epochs=1)
+    told = read_json(paths.PROVENANCE_METRICS)
+    write_json(paths.PROVENANCE_METRICS, told | {"processes_used": 2})
+    report.main()
+    assert "2 cores, 2 threads in 2 processes" in words()
+
+
 def test_texts_that_were_cut_are_drawn_and_the_report_without_them_has_no_such_figure(usual_page):
     lengths = {"train": [9, 200], "val": [20], "test": [300, 12]}
     write_experiment(lengths={split: make_lengths(tokens) for split, tokens in lengths.items()})

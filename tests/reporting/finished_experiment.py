@@ -40,6 +40,7 @@ train:
   bucket_batches: 16
   pooling: first
   pooler: own
+  processes: 1
   checkpoint_seconds: 60
   engine: auto
   device: auto
@@ -69,6 +70,7 @@ PROVENANCE = {
     "method_version": 1,
     "processor": "a processor",
     "cores": 2,
+    "processes_used": 1,
     "threads": 2,
     "python": "3.11.7",
     "torch": "2.13.0",

@@ -24,21 +24,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stages.engine.training.fingerprint import code_digest
+from stages.engine.training.fingerprint import HALF, code_digest
 from stages.engine.training.interrupts import Interrupts
+from stages.engine.training.team import ALONE, Team
 from stages.foundation.errors import StudyError
 from stages.foundation.locks import alone
 from stages.foundation.log import say
+from stages.foundation.workers import WorkerLostError
 
 SUFFIX, PARTIAL = ".safetensors", ".partial"
 FINISHED = "finished"  # in the name of the one file of a training that ended
 LOCK = "lock"
+NAMED = 8  # digits of each half of a fingerprint, in the name of a training's folder
 KEPT = 2  # of a running training
 KEPT_FINISHED = 3  # trainings
 KEPT_DAYS = 30
@@ -65,6 +68,7 @@ class Savable(Protocol):
 class Checkpoint:
     """One that was read."""
 
+    path: Path
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
     age: float  # seconds since it was written
@@ -113,7 +117,7 @@ def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint:
         raise Damaged(" ".join(str(error).split())) from error
     if facts["fingerprint"] != fingerprint:
         raise Damaged("it belongs to another training")
-    return Checkpoint(tensors=tensors, facts=facts, age=max(0.0, time.time() - path.stat().st_mtime))
+    return Checkpoint(path=path, tensors=tensors, facts=facts, age=max(0.0, time.time() - path.stat().st_mtime))
 
 
 class Checkpoints:
@@ -126,8 +130,13 @@ class Checkpoints:
         self._due = time.monotonic() + seconds
         self._complained = False
         self.resumed = 0  # how many times this training was taken up again
-        self.found = self._newest()  # what to go on from
-        self.finished = self.found is not None and self.found.facts[FINISHED]  # ended before: its result is there
+        self.found: Checkpoint | None = None  # what to go on from
+        self.finished = False  # ended before: its result is there
+        self.go_on_from(self._newest())
+
+    def go_on_from(self, found: Checkpoint | None) -> None:
+        """Have the training take this one up."""
+        self.found, self.finished = found, found is not None and found.facts[FINISHED]
 
     def offer(self, state: Savable) -> None:
         """Keep the state if it is time to; if a signal asked to stop, keep it and leave.
@@ -135,17 +144,27 @@ class Checkpoints:
         Raises:
             StudyError: If a signal asked to stop; says how the training can go on.
         """
-        asked, written = self._interrupts.asked, False
-        if self._folder is not None and (asked or time.monotonic() >= self._due):
-            written = self._write(self._folder, state)
-        if asked:
-            place = "there" if written else "the checkpoint before" if self._serial else "the start"
-            raise StudyError(f"interrupted at {state.progress}; the same command goes on from {place}")
+        if self._interrupts.asked:
+            self._leave(state, "interrupted")
+        if self._folder is not None and time.monotonic() >= self._due:
+            self._write(self._folder, state)
 
     def finish(self, state: Savable) -> None:
         """Keep the result, and nothing else."""
         if self._folder is not None:
             self._write(self._folder, state)
+
+    @contextmanager
+    def kept_if_lost(self, state: Savable) -> Iterator[None]:
+        """For work that takes all workers: where one of them is gone, the state, which it leaves as it is, is kept.
+
+        Raises:
+            StudyError: As `offer`; says which worker, unless a signal asked to stop, which then was its end as well.
+        """
+        try:
+            yield
+        except WorkerLostError as lost:
+            self._leave(state, "interrupted" if self._interrupts.asked else str(lost))
 
     @contextmanager
     def undisturbed(self, state: Savable) -> Iterator[None]:
@@ -160,6 +179,11 @@ class Checkpoints:
         except KeyboardInterrupt:
             self.offer(state)
             raise
+
+    def _leave(self, state: Savable, why: str) -> NoReturn:
+        written = self._folder is not None and self._write(self._folder, state)
+        place = "there" if written else "the checkpoint before" if self._serial else "the start"
+        raise StudyError(f"{why} at {state.progress}; the same command goes on from {place}")
 
     def _write(self, folder: Path, state: Savable) -> bool:
         """Whether it could be written; a training is not lost for want of a checkpoint."""
@@ -212,32 +236,51 @@ def told_age(seconds: float) -> str:
 
 
 @contextmanager
-def open_checkpoints(root: Path | None, seconds: float, fingerprint: str) -> Iterator[Checkpoints]:
+def open_checkpoints(root: Path | None, seconds: float, fingerprint: str, team: Team = ALONE) -> Iterator[Checkpoints]:
     """Hold the checkpoints of one training, which no other process can hold meanwhile.
 
     Args:
         root: Folder of all trainings' checkpoints; None keeps none.
         seconds: Wall time between two; 0 keeps none.
         fingerprint: Of all that decides the training's numbers, SHA-256 in hexadecimal digits.
+        team: Who trains; worker 0 alone writes, and all go on from what it found.
 
     Raises:
-        StudyError: If the same training runs already.
+        StudyError: If the same training runs already, or the workers were given different ones.
     """
     interrupts = Interrupts()
     checkpoints = Checkpoints(None, seconds=seconds, fingerprint=fingerprint, interrupts=interrupts)
-    if root is None or seconds == 0:
-        yield checkpoints
-        return
-    folder = root / fingerprint[:16]
     with ExitStack() as held:
-        try:
-            held.enter_context(alone(folder / LOCK, "the same training"))
-            remove_stale(root, keep=folder)
-            checkpoints = Checkpoints(folder, seconds=seconds, fingerprint=fingerprint, interrupts=interrupts)
-        except OSError as error:
-            _complain(error)
-        held.enter_context(interrupts)
+        if root is not None and seconds > 0 and team.number == 0:
+            folder = root / f"{fingerprint[:NAMED]}{fingerprint[HALF : HALF + NAMED]}"
+            try:
+                held.enter_context(alone(folder / LOCK, "the same training"))
+                remove_stale(root, keep=folder)
+                checkpoints = Checkpoints(folder, seconds=seconds, fingerprint=fingerprint, interrupts=interrupts)
+                if checkpoints.found is None:
+                    _tell_of_others(folder)
+            except OSError as error:
+                _complain(error)
+            held.enter_context(interrupts)
+        _go_on_alike(checkpoints, fingerprint, team)
         yield checkpoints
+
+
+def _go_on_alike(checkpoints: Checkpoints, fingerprint: str, team: Team) -> None:
+    """Have all workers take up what worker 0 has found."""
+    found = checkpoints.found
+    theirs, _, path = team.told(f"{fingerprint} {'' if found is None else found.path}").partition(" ")
+    if theirs != fingerprint:
+        raise StudyError("params.yaml, the data or the code changed while the workers began, or their devices differ")
+    if team.number and path:
+        checkpoints.go_on_from(read_checkpoint(Path(path), fingerprint))
+
+
+def _tell_of_others(folder: Path) -> None:
+    """Say which checkpoints of the same training are of no use, since they were made by more or fewer."""
+    for other in folder.parent.glob(f"{folder.name[:NAMED]}*"):
+        if other != folder and any(f"-{FINISHED}-" not in file.name for file in _files(other)):
+            say(f"begins anew: {other} is of this training with another number of processes or threads")
 
 
 def remove_stale(root: Path, keep: Path) -> None:

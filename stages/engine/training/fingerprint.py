@@ -22,6 +22,8 @@ from stages.engine.tokens import TokenRows
 from stages.foundation.versions import TRAINING
 
 LAYOUT = 1  # of a checkpoint's tensors and facts
+UNREAD = ("checkpoint_seconds", "processes")  # decides no number, and has a half of its own
+HALF = 32  # hexadecimal digits
 
 
 def fingerprint(
@@ -33,7 +35,10 @@ def fingerprint(
     seed: int,
     device: torch.device,
 ) -> str:
-    """SHA-256 of what a training starts from and runs on, in hexadecimal digits.
+    """64 hexadecimal digits of what a training starts from and runs on, out of SHA-256.
+
+    The first half is of the training itself; the second of the number of processes and threads as well, which add up
+    in another order and may drop otherwise.
 
     Args:
         record: Method, base model with the digest of its weights, number format and engine as they were resolved.
@@ -47,13 +52,18 @@ def fingerprint(
         "layout": LAYOUT,
         "version": TRAINING,
         "record": asdict(record),
-        "params": {name: value for name, value in asdict(params).items() if name != "checkpoint_seconds"},
+        "params": {name: value for name, value in asdict(params).items() if name not in UNREAD},
         "architecture": {name: value for name, value in architecture.items() if name != "_name_or_path"},
         "seed": seed,
         "rows": [_rows_digest(texts, labels) for texts, labels in rows],
         "machine": _machine(device),
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+    training = _half_digest(decides)
+    return training + _half_digest([training, params.processes, torch.get_num_threads()])
+
+
+def _half_digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:HALF]
 
 
 def code_digest() -> str:
@@ -86,6 +96,5 @@ def _machine(device: torch.device) -> list[str]:
         platform.machine(),
         cpu_name(),
         torch.backends.cpu.get_cpu_capability(),
-        str(torch.get_num_threads()),
         *(module.__version__ for module in (torch, transformers, peft, np)),
     ]

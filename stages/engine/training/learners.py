@@ -16,6 +16,7 @@ from stages.engine.predict import BATCH_TOKENS, predict_logits
 from stages.engine.tokens import TokenRows
 from stages.engine.training.checkpoint import Checkpoints, told_age
 from stages.engine.training.state import Generator
+from stages.engine.training.team import ALONE, Team
 from stages.foundation.log import Progress, say
 
 BLOCK_BATCHES = 32  # of states between two looks at the clock
@@ -35,9 +36,11 @@ class TextLearner:
         validation: TokenRows,
         device: torch.device,
         seed: int,
+        team: Team = ALONE,
     ) -> None:
         self._forward, self._weights = forward, weights
         self._train, self._validation = train, validation
+        self._seed, self._team = seed, team
         self._masks = DropoutMasks(seed, device)
         self.lengths, self.device = train.lengths, device
 
@@ -57,9 +60,22 @@ class TextLearner:
         """(B, C) float32 logits of training rows, dropout on."""
         return self._forward.logits(pack(self._train, rows).to(self.device), self._masks)
 
+    def draw_anew(self, worker: int, step: int) -> None:
+        """Masks by a new generator; what Transformers and PEFT drop by themselves they draw from torch's global one."""
+        own, others = np.random.SeedSequence([self._seed, worker, step]).generate_state(2, np.uint64).tolist()
+        self._masks = DropoutMasks(own, self.device)
+        torch.manual_seed(others)
+
     def validation_logits(self) -> NDArray[np.float32]:
-        """(M, C) logits of all validation rows, dropout off."""
-        return predict_logits(self._forward, self._validation, batch_tokens=BATCH_TOKENS, device=self.device)
+        """(M, C) logits of all validation rows, dropout off; each worker computes a part of them."""
+        texts = self._validation
+        mine = np.argsort(texts.lengths, kind="stable")[self._team.part(len(texts))]
+        logits = (
+            predict_logits(self._forward, texts.take(mine), batch_tokens=BATCH_TOKENS, device=self.device)
+            if len(mine)
+            else None
+        )
+        return self._team.joined(logits, mine, len(texts))
 
 
 class StateLearner:
@@ -85,6 +101,9 @@ class StateLearner:
         """None: nothing is dropped."""
         return []
 
+    def draw_anew(self, worker: int, step: int) -> None:
+        """Nothing is drawn."""
+
     def tensors(self) -> dict[str, Tensor]:
         """The states."""
         return self._states.tensors()
@@ -103,8 +122,8 @@ class StateLearner:
 class TextStates:
     """States of the training and of the validation rows, (N, W) and (M, W) float32, computed block by block.
 
-    A block is some whole batches of those that all rows would be computed in, shortest rows first, so that the size of
-    a block changes no number.
+    A block is some whole batches of those that all rows would be computed in, shortest rows first, so that neither the
+    size of a block nor the number of workers, each of which computes some of its batches, changes a number.
     """
 
     def __init__(
@@ -114,6 +133,7 @@ class TextStates:
         *,
         train: TokenRows,
         validation: TokenRows,
+        team: Team = ALONE,
     ) -> None:
         """Compute nothing yet.
 
@@ -122,8 +142,9 @@ class TextStates:
             batches: The rows of each of these batches, from the lengths of all texts.
             train: The training rows.
             validation: The validation rows.
+            team: Who computes them.
         """
-        self._compute = compute
+        self._compute, self._team = compute, team
         self._texts = (train, validation)
         self._batches = [batches(texts.lengths) for texts in self._texts]
         self._blocks: list[list[Tensor]] = [[], []]
@@ -147,7 +168,7 @@ class TextStates:
         with Progress("states of texts", total, unit="batches", done=total - self._batches_left()) as progress:
             for part in TRAIN_AND_VALIDATION:
                 while self._done(part) < len(self._texts[part]):
-                    with checkpoints.undisturbed(self):
+                    with checkpoints.kept_if_lost(self), checkpoints.undisturbed(self):
                         block, seconds = self._next_block(part)
                     self._blocks[part].append(block)
                     self.seconds += seconds
@@ -179,8 +200,11 @@ class TextStates:
         """The states of the next rows, and the seconds that count as training."""
         started, done, texts = time.perf_counter(), self._done(part), self._texts[part]
         ahead = _from_row(self._batches[part], done)[:BLOCK_BATCHES]
-        rows = np.concatenate(ahead)
-        block = torch.from_numpy(self._compute(texts.take(rows)))
+        ends = np.cumsum([len(batch) for batch in ahead])
+        batch_of_row = np.searchsorted(ends, np.arange(ends[-1]), side="right")
+        mine = np.flatnonzero(np.isin(batch_of_row, self._team.part(len(ahead))))
+        computed = self._compute(texts.take(np.concatenate(ahead)[mine])) if len(mine) else None
+        block = torch.from_numpy(self._team.joined(computed, mine, int(ends[-1])))
         return block, (time.perf_counter() - started) * (part == 0)
 
     def _in_row_order(self, part: int) -> Tensor:

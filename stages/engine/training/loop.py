@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
 
 from stages.engine.params import TrainParams
 from stages.engine.training.checkpoint import Checkpoints, told_age
 from stages.engine.training.history import Epoch, Fit, best_epoch
 from stages.engine.training.state import Learner, Tally, TrainingState
+from stages.engine.training.team import ALONE, SharedGradients, Team
 from stages.foundation.errors import StudyError
 from stages.foundation.log import Progress, say, tell
+from stages.foundation.workers import WorkerLostError
 
 SHOW_EVERY = 20  # steps; looking at the loss makes the processor wait for an accelerator
 
@@ -29,6 +30,7 @@ def fit(
     seed: int,
     checkpoints: Checkpoints,
     seconds_before: float = 0.0,
+    team: Team = ALONE,
 ) -> Fit:
     """Train; keep the weights of the validation with the lowest loss.
 
@@ -44,18 +46,20 @@ def fit(
         seed: Orders the batches.
         checkpoints: Where the training goes on from, if it was killed, and what keeps it.
         seconds_before: What the learner took to prepare, which counts as training.
+        team: Who trains. Of several workers each comes to the same weights and the same end.
 
     Raises:
-        StudyError: If the loss is no longer a number, or a signal asked to stop.
+        StudyError: If the loss is no longer a number, a signal asked to stop, or a worker has ended.
     """
     schedule = params.schedule(len(labels))
     state = TrainingState(learner, params, schedule=schedule, learning_rate=learning_rate, seed=seed)
     state.seconds = seconds_before
     _go_on(state, checkpoints)
     _tell(state)
+    shared = None if team.count == 1 else SharedGradients(learner, team)
     while not state.finished:
-        _pass(state, learner, labels, params, checkpoints)
-        with checkpoints.undisturbed(state):
+        _pass(state, learner, labels, params, checkpoints, shared)
+        with checkpoints.kept_if_lost(state), checkpoints.undisturbed(state):
             epoch = _validated(state, learner, validation_labels)
         state.history.append(epoch)
         _tell(state)
@@ -93,7 +97,12 @@ def _go_on(state: TrainingState, checkpoints: Checkpoints) -> None:
 
 
 def _pass(
-    state: TrainingState, learner: Learner, labels: NDArray[np.int64], params: TrainParams, checkpoints: Checkpoints
+    state: TrainingState,
+    learner: Learner,
+    labels: NDArray[np.int64],
+    params: TrainParams,
+    checkpoints: Checkpoints,
+    shared: SharedGradients | None,
 ) -> None:
     """The steps from here to the next validation."""
     number, steps = len(state.history) + 1, state.schedule.rounds[len(state.history)]
@@ -103,7 +112,8 @@ def _pass(
     with Progress(what, state.schedule.steps, unit="steps", done=state.step) as progress:
         while (step := state.steps_in_epoch) < steps:
             batch = next(state.batches)
-            _train_step(learner, batch, labels[batch], state.optimizer, params.max_grad_norm, state.tally)
+            with checkpoints.kept_if_lost(state):
+                _train_step(learner, batch, labels[batch], state, params.max_grad_norm, shared)
             state.rates.step()
             state.step, step = state.step + 1, step + 1
             if step % SHOW_EVERY == 0 or step == steps:
@@ -119,18 +129,26 @@ def _train_step(
     learner: Learner,
     rows: NDArray[np.int64],
     labels: NDArray[np.int64],
-    optimizer: AdamW,
+    state: TrainingState,
     max_grad_norm: float,
-    tally: Tally,
+    shared: SharedGradients | None,
 ) -> None:
-    wanted = torch.tensor(labels).to(learner.device, non_blocking=True)  # (B,) int64
-    logits = learner.logits(rows)  # (B, C) float32
-    loss = cross_entropy(logits, wanted)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], max_grad_norm)
-    optimizer.step()
-    tally.add(loss, logits, wanted)
+    if shared is None:
+        wanted = torch.tensor(labels).to(learner.device, non_blocking=True)  # (B,) int64
+        logits = learner.logits(rows)  # (B, C) float32
+        loss = cross_entropy(logits, wanted)
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.tally.add(loss, logits, wanted)
+    else:
+        try:
+            sums = shared.take(rows, labels, state.step)
+        except WorkerLostError:
+            state.batches.put_back()  # this step was not taken
+            raise
+        state.tally.add_sums(*sums, len(rows))
+    torch.nn.utils.clip_grad_norm_(state.weights, max_grad_norm)
+    state.optimizer.step()
 
 
 def _validated(state: TrainingState, learner: Learner, labels: NDArray[np.int64]) -> Epoch:

@@ -36,6 +36,9 @@ class Learner(Protocol):
     def tensors(self) -> dict[str, Tensor]:
         """What took long to compute and does not change, by name: a checkpoint keeps it."""
 
+    def draw_anew(self, worker: int, step: int) -> None:
+        """From here on draw as a function of the seed and of these two alone: for one worker of several."""
+
     def logits(self, rows: NDArray[np.int64]) -> Tensor:
         """(B, C) float32 logits of training rows, dropout on."""
 
@@ -53,9 +56,13 @@ class Tally:
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: mean loss (), logits (B, C), labels (B,)."""
-        self._loss += loss.detach() * len(labels)
-        self._correct += (logits.detach().argmax(dim=1) == labels).sum()
-        self.num_rows += len(labels)
+        self.add_sums(loss.detach() * len(labels), (logits.detach().argmax(dim=1) == labels).sum(), len(labels))
+
+    def add_sums(self, loss: Tensor, correct: Tensor, num_rows: int) -> None:
+        """Count a batch: sum of its losses (), number of its rows that were right () int64, and of all its rows."""
+        self._loss += loss
+        self._correct += correct
+        self.num_rows += num_rows
 
     def means(self) -> tuple[float, float]:
         """Mean loss (nats) and accuracy (fraction) so far; waits for the device (sync).
@@ -97,6 +104,10 @@ class BatchOrder:
             self._draw()
         self._position += 1
         return self._batches[self._position - 1]
+
+    def put_back(self) -> None:
+        """Have the batch that was taken last come next."""
+        self._position -= 1
 
     def position(self) -> dict[str, Any]:
         """Where it stands, as JSON can hold it."""

@@ -272,11 +272,16 @@ def _cost(outputs: Outputs) -> Table:
         ("training", f"{decimal(seconds, 1)} s" if seconds else "less than 0.1 s"),
         ("throughput", f"{count(round(cost['samples_per_second']))} samples/s"),
         ("peak memory", f"{count(round(cost['peak_memory_mib']))} MiB"),
-        ("machine", f"{told['processor']}, {count(told['cores'])} cores, {count(told['threads'])} threads"),
+        ("machine", f"{told['processor']}, {count(told['cores'])} cores, {_threads(told)}"),
         ("libraries", libraries),
         ("commit of the code", told["commit"] or "none: Git knows nothing of it"),
     )
     return Table((), rows)
+
+
+def _threads(told: Numbers) -> str:
+    processes = told["processes_used"]
+    return f"{count(told['threads'])} threads" + (f" in {count(processes)} processes" if processes > 1 else "")
 
 
 def _interval(scores: Numbers, split: str) -> str:

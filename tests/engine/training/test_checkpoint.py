@@ -21,7 +21,10 @@ from stages.engine.training.checkpoint import (
     told_age,
     write_checkpoint,
 )
+from stages.engine.training.team import Team
+from stages.foundation.errors import StudyError
 from stages.foundation.locks import alone
+from stages.foundation.workers import WorkerLostError
 from tests.engine.conftest import CPU
 
 MARK = "a" * 64
@@ -143,7 +146,7 @@ def test_the_next_one_is_not_due_before_a_hundred_times_the_last_writing(tmp_pat
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path):
-    folder = tmp_path / MARK[:16]
+    folder = tmp_path / f"{MARK[:8]}{MARK[32:40]}"
     folder.mkdir()
     (folder / "000003.partial").write_bytes(b"half")
     with open_checkpoints(tmp_path, 60, MARK) as kept:
@@ -220,3 +223,52 @@ def test_the_generators_of_dropout_masks_are_all_that_they_draw_from():
             theirs.set_state(mine.get_state())
 
     assert torch.equal(one.draw((99,), 0.5, torch.float32), other.draw((99,), 0.5, torch.float32))
+
+
+class Deaf(Team):
+    """A worker that is told what a test says."""
+
+    def __init__(self, number, told):
+        super().__init__()
+        self.number, self._told = number, told
+
+    def told(self, _):
+        return self._told
+
+
+def test_where_a_worker_is_lost_the_state_is_kept_and_the_worker_told(tmp_path):
+    def lose(kept):
+        with kept.kept_if_lost(State()):
+            raise WorkerLostError("worker 1 was ended")
+
+    with (
+        open_checkpoints(tmp_path, 60, MARK) as kept,
+        pytest.raises(StudyError, match=r"^worker 1 was ended at step 1 of 2; the same command goes on from there$"),
+    ):
+        lose(kept)
+    with open_checkpoints(tmp_path, 60, MARK) as kept:
+        assert kept.found is not None
+
+
+def test_other_workers_go_on_from_what_the_first_has_found_and_write_nothing(tmp_path):
+    with open_checkpoints(tmp_path, 60, MARK) as kept:
+        kept.finish(State(finished=True))
+    [path] = tmp_path.glob("*/*.safetensors")
+    with open_checkpoints(tmp_path, 1e-9, MARK, Deaf(1, f"{MARK} {path}")) as theirs:
+        assert theirs.finished
+        assert theirs.found.path == path
+        theirs.offer(State())
+        theirs.finish(State(finished=True))
+
+    assert list(tmp_path.glob("*/*.safetensors")) == [path]
+    with open_checkpoints(tmp_path, 60, MARK, Deaf(1, f"{MARK} ")) as theirs:
+        assert theirs.found is None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_workers_that_were_given_different_trainings_are_refused(tmp_path, number):
+    with (
+        pytest.raises(StudyError, match="changed while the workers began"),
+        open_checkpoints(tmp_path, 60, MARK, Deaf(number, f"{'f' * 64} ")),
+    ):
+        pytest.fail("they began")

@@ -10,7 +10,7 @@ import stages
 from stages.engine.models.record import BaseRecord
 from stages.engine.tokens import TokenRows
 from stages.engine.training import fingerprint as module
-from stages.engine.training.fingerprint import code_digest, fingerprint
+from stages.engine.training.fingerprint import HALF, code_digest, fingerprint
 from tests.engine.conftest import CPU, PARAMS, made_record, texts_of
 
 BASE = BaseRecord(name="tiny", source="folder", location="./tiny", pin="", weights_sha256="ab" * 32)
@@ -62,6 +62,7 @@ OTHERS = {
     "weights of the base model": {"record": replace(GIVEN["record"], base=replace(BASE, weights_sha256="cd" * 32))},
     "rate": {"params": replace(PARAMS, lora=replace(PARAMS.lora, learning_rate=0.02))},
     "budget": {"params": replace(PARAMS, max_steps=7)},
+    "number of processes": {"params": replace(PARAMS, processes=2)},
     "tokens": {"rows": other_tokens()},
     "where a text ends": {"rows": cut_elsewhere()},
     "segments": {"rows": as_pairs()},
@@ -110,6 +111,15 @@ def test_another_machine_library_or_version_changes_it(monkeypatch, place, name,
     monkeypatch.setattr(place, name, value)
 
     assert mark() != before
+
+
+def test_processes_and_threads_leave_the_half_that_is_of_the_training_itself(monkeypatch):
+    one, several, other = mark(), mark(params=replace(PARAMS, processes=2)), mark(seed=1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+
+    assert one[:HALF] == several[:HALF] == mark()[:HALF] != other[:HALF]
+    assert len({one, several, mark()}) == 3
+    assert len(one) == 2 * HALF
 
 
 @pytest.fixture

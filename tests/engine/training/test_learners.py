@@ -32,6 +32,9 @@ class Unkept:
     def undisturbed(self, _):
         return nullcontext()
 
+    def kept_if_lost(self, _):
+        return nullcontext()
+
     def offer(self, kept):
         self.offered.append({name: tensor.clone() for name, tensor in kept.tensors().items()})
 
@@ -72,6 +75,21 @@ def test_a_texts_learner_has_the_weights_it_was_given_and_the_generators_of_its_
     assert learner.weights() == list(classifier.trainable().values())
     assert learner.tensors() == {}
     assert learner.lengths.tolist() == TRAIN.lengths.tolist()
+
+
+@pytest.mark.parametrize("engine", ["packed", "plain"])
+def test_dropout_that_is_drawn_anew_hangs_on_seed_worker_and_step_alone(tiny_base, engine):
+    classifier, rows = build(tiny_base, seed=0, engine=engine), np.array([0, 3, 4])
+
+    def drawn(worker, step, *, seed=3):
+        learner = text_learner(classifier, seed=seed)
+        torch.manual_seed(step)  # whatever was drawn before
+        learner.draw_anew(worker, step)
+        return learner.logits(rows).tolist()
+
+    one = drawn(1, 7)
+    assert drawn(1, 7) == one
+    assert len({str(logits) for logits in (one, drawn(0, 7), drawn(1, 8), drawn(1, 7, seed=4))}) == 4
 
 
 def first_tokens(texts):

@@ -295,7 +295,10 @@ def test_a_checkpoint_of_another_machine_or_version_is_never_used(
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
     learn(fresh(), tmp_path)
 
-    assert "goes on" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "goes on" not in said
+    is_told = re.search(r"begins anew: .* is of this training with another number of processes or threads\n", said)
+    assert bool(is_told) == (where == "threads")
 
 
 def test_how_often_checkpoints_are_written_decides_nothing(fresh, kill_after, tmp_path, capsys):

@@ -198,6 +198,18 @@ def test_the_order_of_batches_goes_on_from_any_place(seed, before, ahead):
     assert [next(other).tolist() for _ in range(ahead)] == expected
 
 
+@given(before=st.integers(1, 12))
+def test_a_batch_that_was_put_back_comes_next_also_in_another_process(before):
+    order, other = (BatchOrder(LENGTHS, PARAMS, np.random.default_rng(0)) for _ in range(2))
+    for _ in range(before):
+        taken = next(order).tolist()
+    order.put_back()
+    other.move_to(order.position())
+
+    assert next(order).tolist() == next(other).tolist() == taken
+    assert next(order).tolist() == next(other).tolist()
+
+
 def test_every_pass_holds_every_row_once_in_an_order_of_its_own():
     order = BatchOrder(LENGTHS, PARAMS, np.random.default_rng(0))
     first, second = (np.concatenate([next(order) for _ in range(4)]).tolist() for _ in range(2))
