@@ -111,7 +111,7 @@ def test_bytes_of_another_hash_are_refused():
     require_intact(b"b", None, "a file")
 
     with pytest.raises(
-        StudyError, match="^a file is damaged in DVC's cache: `python -m stages.foundation.cache`, then"
+        StudyError, match=r"^a file is damaged in DVC's cache: `python -m stages.foundation.cache`, then"
     ):
         require_intact(b"b", "0cc175b9c0f1b6a831c399e269772661", "a file")
 

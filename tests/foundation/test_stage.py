@@ -67,7 +67,9 @@ def test_what_a_person_can_mend_is_one_line(workspace, error, words):
 def test_a_stage_that_no_param_makes_smaller_says_that_memory_ran_out(workspace, monkeypatch):
     (workspace / "dvc.yaml").write_text(PIPELINE.replace("train", "report"))
 
-    with pytest.raises(SystemExit, match="^report: memory ran out; end other programs, then give the same command aga"):
+    with pytest.raises(
+        SystemExit, match=r"^report: memory ran out; end other programs, then give the same command aga"
+    ):
         run_stage("report", lambda: raise_(MemoryError()))
 
 
