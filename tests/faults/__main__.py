@@ -33,9 +33,8 @@ KILLED = {  # what is killed, and the kind of tests/faults/kills.py for a signal
 }
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT}
 # Ctrl-C while Python still loads what a program imports: the traceback is Python's own, and nothing had begun.
-LOADING = re.compile(
-    rf"{re.escape(TRACEBACK)}(?:(?!{re.escape(TRACEBACK)}).)*<frozen importlib.*?\nKeyboardInterrupt", re.DOTALL
-)
+ONE = re.escape(TRACEBACK)
+LOADING = re.compile(rf"{ONE}(?:(?!{ONE}).)*<frozen importlib(?:(?!{ONE}).)*?\nKeyboardInterrupt", re.DOTALL)
 
 Player = Callable[[int, Path, int], Outcome]  # tries, an empty folder, seed
 

@@ -134,10 +134,7 @@ def damage_objects_that_nothing_reads(scene: Scene) -> None:
 
 def _act_on_damage(scene: Scene) -> None:
     """What the message says."""
-    said = "".join(
-        log.read_text(errors="replace") for log in sorted(scene.folder.parent.glob(f"{scene.folder.name}-*.log"))
-    )
-    for path in re.findall(r"`rm -r (\S+) &&", said):
+    for path in re.findall(r"`rm -r (\S+) &&", scene.complaints[-1]):
         shutil.rmtree(scene.folder / path, ignore_errors=True)
     scene.give(*CLEAN_CACHE)
 
@@ -277,6 +274,10 @@ def edit_params(scene: Scene) -> None:
     scene.again(*REPRO)
 
 
+def _no_read_only() -> str:
+    return "" if os.geteuid() else no_mounts()
+
+
 def _no_memory_limit() -> str:
     here = sys.platform == "linux" and resource.getrlimit(resource.RLIMIT_AS)[1] == resource.RLIM_INFINITY
     return "" if here else "not possible here: limiting memory takes Linux"
@@ -292,12 +293,7 @@ FAULTS = [
         hindrance=no_mounts,
         disk=True,
     ),
-    Fault(
-        name="cache read-only",
-        happen=make_cache_read_only,
-        begins=FRESH,
-        hindrance=lambda: "" if os.geteuid() else no_mounts(),
-    ),
+    Fault(name="cache read-only", happen=make_cache_read_only, begins=FRESH, hindrance=_no_read_only),
     Fault(name="cache missing", happen=remove_cache),
     Fault(name="cache objects deleted", happen=remove_objects),
     Fault(name="cache objects damaged and read", happen=damage_objects_that_a_stage_reads, begins="evaluate"),

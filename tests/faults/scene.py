@@ -8,9 +8,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.faults.project import (
     OUTPUTS,
@@ -109,6 +110,7 @@ class Scene:
         self.expected = digests(undisturbed, fault.compared)  # of outputs
         self.lock = digests_of_lock((undisturbed / "dvc.lock").read_text())
         self.unclear: list[str] = []
+        self.complaints: list[str] = []  # all that was said by commands that did not end well
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start(self, *words: str, **variables: str) -> "Running":
@@ -142,6 +144,8 @@ class Scene:
         """Wait for the end of a command, and look at what it says if that is no good one."""
         status, text = running.end()
         is_well = status == 0 and "failed to transfer" not in text  # of DVC, which ends with 0
+        if not is_well:
+            self.complaints.append(text)
         if not is_well and (TRACEBACK in text or not re.search(tells or "(?!)", text)):
             self.unclear.append(f"{' '.join(running.process.args[:5])}: {_tail(text)}")  # type: ignore[index]
         return is_well
@@ -225,19 +229,12 @@ def no_mounts() -> str:
     folder = Path("/proc/self/mounts")
     if os.geteuid() != 0 or not folder.exists() or shutil.which("mount") is None:
         return "not possible here: mounting takes Linux and root"
-    with _mounted_probe() as complaint:
-        return complaint
-
-
-@contextmanager
-def _mounted_probe() -> Iterator[str]:
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as folder:
-        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, text=True, check=False)
-        yield f"not possible here: {' '.join(done.stderr.split())}" if done.returncode else ""
-        if not done.returncode:
-            subprocess.run(["umount", folder], check=True)
+    with TemporaryDirectory() as probe:
+        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", probe], capture_output=True, text=True, check=False)
+        if done.returncode:
+            return f"not possible here: {' '.join(done.stderr.split())}"
+        subprocess.run(["umount", probe], check=True)
+    return ""
 
 
 @contextmanager
@@ -269,7 +266,7 @@ def play(fault: Fault, tries: int, root: Path, ground: Ground, seed: int) -> Out
     before, undisturbed = ground.project(fault), ground.undisturbed(fault)
     for number in range(tries):
         folder = root / f"{fault.name.replace(' ', '-')}-{number}"
-        with small_disk(folder) if fault.disk else _folder(folder):
+        with small_disk(folder) if fault.disk else nullcontext():
             shutil.copytree(before, folder, symlinks=True, dirs_exist_ok=True)
             scene = Scene(folder, undisturbed, fault, random.Random(f"{seed} {fault.name} {number}"))
             outcome.tries += 1
@@ -282,14 +279,10 @@ def play(fault: Fault, tries: int, root: Path, ground: Ground, seed: int) -> Out
             finally:
                 scene.stop()
             outcome.unclear += [f"{fault.name}, try {number}: {message}" for message in scene.unclear]
+        if not outcome.lost and not fault.disk:
+            shutil.rmtree(folder)
+            steps_file(folder).unlink(missing_ok=True)
     return outcome
-
-
-@contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    yield
-    shutil.rmtree(folder, ignore_errors=True)
-    steps_file(folder).unlink(missing_ok=True)
 
 
 def _difference(expected: dict[str, str], found: dict[str, str]) -> str:
