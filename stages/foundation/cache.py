@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def _cache() -> Path:
 
 def main() -> None:
     """Hash all objects, remove those that are damaged, and tell."""
+    ArgumentParser(COMMAND, description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     cache = _cache()
     damaged = damaged_objects(cache)
     for file in damaged:

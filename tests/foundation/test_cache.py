@@ -71,11 +71,14 @@ def test_a_sound_cache_has_no_damaged_object(project):
 
 
 @pytest.mark.parametrize("ending", ["", ".dir"])
-def test_each_damaged_object_is_found_and_removed_and_the_same_command_brings_it_back(project, capsys, ending):
+def test_each_damaged_object_is_found_and_removed_and_the_same_command_brings_it_back(
+    project, capsys, monkeypatch, ending
+):
     file = objects(project, ending)[0]
     damage(file)
 
     assert damaged_objects(project / ".dvc/cache") == [file]
+    monkeypatch.setattr(sys, "argv", ["cache"])
     main()
     said = capsys.readouterr().out
     assert said.startswith(f"removed {file.relative_to(project)}: its bytes are not those")
