@@ -45,7 +45,7 @@ def ground(tmp_path, monkeypatch):
     (tmp_path / "project/made.txt").write_text("right")
     (tmp_path / "project/dvc.lock").write_text("stages: {}\n")
     place = Ground(tmp_path)
-    monkeypatch.setattr(place, "project", lambda fault: tmp_path / "project")
+    monkeypatch.setattr(place, "project", lambda _: tmp_path / "project")
     return place
 
 
@@ -91,7 +91,7 @@ def test_a_command_that_does_not_end_well_any_more_is_lost_work(tmp_path, ground
 
 
 def test_what_cannot_be_made_here_is_not_tried(tmp_path, ground):
-    fault = Fault(name="a fault", happen=lambda scene: None, hindrance=lambda: "not possible here")
+    fault = Fault(name="a fault", happen=lambda _: None, hindrance=lambda: "not possible here")
 
     assert play(fault, 3, tmp_path, ground, 0) == Outcome(hindrance="not possible here")
 
