@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def make_cache_read_only(scene: Scene) -> None:
 
 
 @contextmanager
-def _read_only(folder: Path):
+def _read_only(folder: Path) -> Iterator[None]:
     """For root a mount, whom no rights hold back; else without the right to write."""
     if os.geteuid() != 0:
         folder.chmod(0o500)
