@@ -170,14 +170,30 @@ DATASET_YAML = yaml_text(sections(FilesSettings) | sections(HubSettings) | secti
 
 
 @st.composite
+def sound_files(draw: st.DrawFn, stem: str) -> tuple[str, bytes]:
+    """Rows of two classes and more, with whatever texts."""
+    rows = draw(st.lists(st.tuples(TEXT, st.sampled_from(["good", "bad", "good", "bad", "so so"])), max_size=12))
+    rows += [(f"a {word} number {draw(st.integers(0, 99))}", word) for word in ("good", "bad") for _ in range(3)]
+    frame = pd.DataFrame(rows, columns=["text", "label"])
+    ending, stream = draw(st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet"])), io.BytesIO()
+    if ending == ".parquet":
+        frame.to_parquet(stream)
+    elif ending == ".jsonl":
+        frame.to_json(stream, orient="records", lines=True)
+    else:
+        frame.to_csv(stream, index=False, sep="\t" if ending == ".tsv" else ",")
+    return stem + ending, stream.getvalue()
+
+
+@st.composite
 def data_sets(draw: st.DrawFn) -> dict[str, bytes]:
     """A folder: tables, and perhaps what describes them."""
-    found = dict(draw(table_files(stem)) for stem in ("train", "test"))
+    found = dict(draw(st.one_of(sound_files(stem), sound_files(stem), table_files(stem))) for stem in ("train", "test"))
     if draw(st.booleans()):
         found |= dict([draw(table_files(draw(st.sampled_from(["dev", "validation", "valid"]))))])
     described = st.builds(FilesSettings, **COLUMNS, **SETTINGS).map(_told)
     some = st.fixed_dictionaries({}, optional={"label": NAMES, "text": NAMES, "label_names": st.just(["bad", "good"])})
-    content = draw(st.none() | st.one_of(yaml_text(some), yaml_text(described), DATASET_YAML))
+    content = draw(st.none() | st.none() | st.one_of(yaml_text(some), yaml_text(described), DATASET_YAML))
     return found if content is None else found | {"dataset.yaml": content}
 
 

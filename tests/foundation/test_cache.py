@@ -81,8 +81,8 @@ def test_each_damaged_object_is_found_and_removed_and_the_same_command_brings_it
     monkeypatch.setattr(sys, "argv", ["cache"])
     main()
     said = capsys.readouterr().out
-    assert said.startswith(f"removed {file.relative_to(project)}: its bytes are not those")
-    assert "\n1 damaged objects in .dvc/cache; the same command as before makes them again" in said
+    assert said.startswith(f"removed {file}: its bytes are not those")
+    assert f"\n1 damaged objects in {project}/.dvc/cache; the same command as before makes them again" in said
     dvc(project, "repro", "-q")
     assert file.exists()
     assert damaged_objects(project / ".dvc/cache") == []
