@@ -87,7 +87,8 @@ def page(outcomes: dict[str, Outcome], tries: int, seed: int) -> str:
         f"# Faults\n\n`python -m tests.faults --tries {tries} --seed {seed}`: {lost} lost, {unclear} unclear.\n\n"
         "Recovered: the same command given again, after what the message said to do, ended with results bit for bit "
         "those of an\nundisturbed run. Lost: finished work was gone or wrong. Unclear: a traceback, or a message that "
-        f"does not say what to do.\n\n{table(outcomes)}\n"
+        "does not say what to do;\nof DVC's own, one that does not name what is at fault, which "
+        f"[DVC's traps](../stages/README.md#dvcs-traps) explain.\n\n{table(outcomes)}\n"
     )
 
 
@@ -120,6 +121,7 @@ def main() -> None:
     kinds = [slug(name) for name in SHORT] if asked.short else asked.kinds.split(",")
     if unknown := [kind for kind in kinds if kind not in names]:
         parser.error(f"{unknown[0]!r} is none of {', '.join(names)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that disks are unmounted and commands ended
     root = Path(tempfile.mkdtemp(prefix="faults-"))
     say(f"seed {asked.seed}, in {root}")
     outcomes = run([names[kind] for kind in kinds], asked.tries, asked.seed, root)

@@ -136,7 +136,7 @@ def damage_objects_that_nothing_reads(scene: Scene) -> None:
 def _act_on_damage(scene: Scene) -> None:
     """What the message says."""
     for path in re.findall(r"`rm -r (\S+) &&", scene.complaints[-1]):
-        shutil.rmtree(scene.folder / path, ignore_errors=True)
+        scene.remove(scene.folder / path)
     scene.give(*CLEAN_CACHE)
 
 

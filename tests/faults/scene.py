@@ -167,7 +167,15 @@ class Scene:
         """Leave DVC nothing but its cache to restore them from."""
         for names in OUTPUTS.values():
             for path in (self.folder / name for name in names if name.startswith("data/")):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                self.remove(path)
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """A file or a folder, if it is there."""
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def objects(self) -> list[Path]:
         """Those of DVC's cache."""
