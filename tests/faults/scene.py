@@ -65,26 +65,24 @@ class Ground:
 
     def project(self, fault: Fault) -> Path:
         """To be copied and left as it is."""
-        folder = self._root / f"{_named(fault.params)}-{fault.begins}"
-        if not folder.exists():
-            partial = folder.with_name(f"{folder.name}.partial")
-            make_project(partial, **fault.params)
-            done = list(OUTPUTS)[-1] if fault.begins == FINISHED else _before(fault.begins)
-            if done:
-                call(partial, "dvc", "repro", done)
-            shutil.rmtree(partial / ".checkpoints", ignore_errors=True)
-            partial.rename(folder)
-        return folder
+        name = _named(fault.params)
+        if not (self._root / f"{name}-{FINISHED}").exists():
+            self._make_all(name, fault.params)
+        return self._root / f"{name}-{fault.begins}"
+
+    def _make_all(self, name: str, params: Mapping[str, object]) -> None:
+        """One project, run stage by stage, and a copy of it from before each."""
+        project = self._root / name
+        make_project(project, **params)
+        for stage in OUTPUTS:
+            shutil.copytree(project, self._root / f"{name}-{stage}", symlinks=True)
+            call(project, "dvc", "repro", stage)
+            shutil.rmtree(project / ".checkpoints", ignore_errors=True)
+        project.rename(self._root / f"{name}-{FINISHED}")
 
     def undisturbed(self, fault: Fault) -> Path:
         """The same project when all is done."""
         return self.project(replace(fault, begins=FINISHED))
-
-
-def _before(stage: str) -> str:
-    """The stage before; empty where there is none."""
-    order = ["", *OUTPUTS]
-    return order[order.index(stage) - 1]
 
 
 def _named(params: Mapping[str, object]) -> str:

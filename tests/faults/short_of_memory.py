@@ -1,25 +1,38 @@
-"""A stage that gets so many MiB beyond what it holds once its libraries are loaded: `short_of_memory.py train 20`."""
+"""`python -m stages.train` with so much memory and no more, of which one optimizer step then asks too much.
 
-import importlib
+    short_of_memory.py 40     at step 40, as a batch that is too large would
+
+A limit that is reached by small requests ends Python, or a library below it, before anything can be said.
+"""
+
 import resource
 import sys
+from itertools import count
 from pathlib import Path
 
+import torch
+from torch.optim import AdamW
+
+from stages import train
 from stages.foundation.stage import run_stage
 
-LIBRARIES = ("pandas", "pyarrow.parquet", "transformers", "peft", "stages.engine.classifier", "stages.methods.lora")
+ROOM = 4 * 2**30  # bytes beyond what is held when the stage begins
 
 
 def main() -> None:
-    """Load, limit, run."""
-    stage, mebibytes = sys.argv[1:]
-    page = importlib.import_module(f"stages.{stage}")
-    for name in LIBRARIES:
-        importlib.import_module(name)
+    """Limit, and run."""
+    asking_step, steps = int(sys.argv[1]), count(1)
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    limit = held + int(mebibytes) * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    run_stage(stage, page.main)
+    resource.setrlimit(resource.RLIMIT_AS, (held + ROOM, held + ROOM))
+    step = AdamW.step
+
+    def asking(self, *arguments, **options):
+        if next(steps) == asking_step:
+            torch.empty(2 * ROOM, dtype=torch.uint8)
+        return step(self, *arguments, **options)
+
+    AdamW.step = asking
+    run_stage("train", train.main)
 
 
 if __name__ == "__main__":
