@@ -41,6 +41,7 @@ ALL = tuple(OUTPUTS)
 DAY = 24 * 60 * 60
 GRADIENTS = {"method": "lora"}
 FULL_DISK = "disk is full|No space left|failed to transfer|MiB are free"
+BEGUN = {"train": "tfidf, 120 rows"}  # before that it looks for itself whether there is room
 SHORT_OF_MEMORY = Path(__file__).with_name("short_of_memory.py")
 
 
@@ -49,7 +50,7 @@ def fill_disk_at(stage: str) -> Fault:
 
     def happen(scene: Scene) -> None:
         running = scene.start(*REPRO, stage)
-        running.wait_for(f"Running stage '{stage}'")
+        running.wait_for(BEGUN.get(stage, f"Running stage '{stage}'"))
         time.sleep(scene.chance.uniform(0, 4))
         room = scene.chance.choice([0, 4, 16, 64, 256])
         resize_disk(scene.folder, f"{(bytes_used(scene.folder) >> 10) + room}k")
@@ -289,7 +290,7 @@ FAULTS = [
         hindrance=no_mounts,
         disk=True,
     ),
-    Fault(name="cache read-only", happen=make_cache_read_only, begins=FRESH, hindrance=_no_read_only),
+    Fault(name="cache read-only", happen=make_cache_read_only, begins="report", hindrance=_no_read_only),
     Fault(name="cache missing", happen=remove_cache),
     Fault(name="cache objects deleted", happen=remove_objects),
     Fault(name="cache objects damaged and read", happen=damage_objects_that_a_stage_reads, begins="evaluate"),
@@ -302,7 +303,7 @@ FAULTS = [
         compared=("train",),
         params=GRADIENTS,
     ),
-    Fault(name="two runs at once", happen=run_two_at_once, begins=FRESH),
+    Fault(name="two runs at once", happen=run_two_at_once, begins="evaluate"),
     Fault(name="two studies at once", happen=run_two_studies_at_once, begins=FRESH, compared=()),
     Fault(name="Hub drops a connection", happen=drop_connection, begins="train", compared=("train",), params=GRADIENTS),
     Fault(name="clock set back or forth", happen=set_clock_back, begins="train", params=GRADIENTS),

@@ -23,7 +23,7 @@ from tests.faults.project import (
     steps_file,
 )
 
-LIMIT_SECONDS = 300  # for one command
+LIMIT_SECONDS = 900  # for one command, on a busy machine, too
 TRIES = 4  # of the same command after a fault, with no other change
 DISK = "900m"  # of a project on a disk of its own; a training wants 500 MiB to be free
 TRACEBACK = "Traceback (most recent call last)"
@@ -211,8 +211,15 @@ class Running:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def end(self) -> tuple[int, str]:
-        """Its exit status, and all that it said."""
-        status = self.process.wait(LIMIT_SECONDS)
+        """Its exit status, and all that it said.
+
+        Raises:
+            LostWork: If it never ends.
+        """
+        try:
+            status = self.process.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise LostWork(f"{self.process.args} did not end: {_tail(self.text())}") from None
         return status, self.text()
 
 
