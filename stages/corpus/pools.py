@@ -19,7 +19,7 @@ from stages.corpus.cleaning import clean
 from stages.corpus.params import PartitionKind, PrepareView
 from stages.corpus.partition import partition
 from stages.corpus.sources.source import read_source
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import can_be_mended, one_line
 from stages.foundation.params import read_params
 
 
@@ -39,5 +39,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (StudyError, OSError) as error:
-        sys.exit(f"prepare: {' '.join(str(error).split())}")
+    except Exception as error:
+        if not can_be_mended(error):
+            raise
+        sys.exit(f"prepare: {one_line(error)}")

@@ -16,7 +16,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from stages.export.usage import TOLD
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import StudyError, can_be_mended, one_line
 from stages.foundation.log import say
 
 
@@ -81,10 +81,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asked.command(asked)
-    except (StudyError, OSError) as error:
-        if os.environ.get("STUDY_TRACEBACK"):
+    except Exception as error:
+        if os.environ.get("STUDY_TRACEBACK") or not can_be_mended(error):
             raise
-        sys.exit(f"export: {' '.join(str(error).split())}")
+        sys.exit(f"export: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit("export: interrupted, nothing was written")
 

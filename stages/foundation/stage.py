@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from stages.foundation import paths
-from stages.foundation.errors import TRACEBACK, StudyError, one_line
+from stages.foundation.cache import require_as_recorded
+from stages.foundation.errors import TRACEBACK, StudyError, can_be_mended, one_line
 from stages.foundation.files import read_yaml
 from stages.foundation.locks import alone, end_with_parent
 from stages.foundation.params import value_at
 from stages.foundation.workers import worker_number
+from stages.foundation.workspace import is_copy
 
 STARTED_BY_DVC = "DVC_ROOT"  # environment variable that DVC sets for its stages
+# What makes a stage need less memory; the others need what the data take.
+TO_LOWER = {
+    "train": "train.batch_size, train.max_tokens (tfidf: train.tfidf.max_ngram) or samples in params.yaml",
+    "evaluate": "evaluate.batch_tokens in params.yaml",
+}
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
@@ -43,11 +50,12 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         with _stoppable(), alone(paths.CHECKPOINTS / f"{name}.lock", "the same stage"):
             if STARTED_BY_DVC in os.environ:
                 end_with_parent()
+                require_as_recorded(_inputs(name)[1], is_copy=is_copy())
             _run_guarded(name, main)
-    except (StudyError, OSError) as error:
-        if os.environ.get(TRACEBACK):
+    except Exception as error:
+        if os.environ.get(TRACEBACK) or not can_be_mended(error):
             raise
-        sys.exit(f"{name}: {one_line(error)}")
+        sys.exit(f"{name}: {one_line(error, to_lower=TO_LOWER.get(name, ''))}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted, nothing was recorded")
 
@@ -100,14 +108,20 @@ def require_free_space(mebibytes: int) -> None:
 
 def _inputs_digest(name: str) -> str:
     """Digest of the params file and of every declared dependency, by content."""
-    stage = read_yaml(paths.PIPELINE)["stages"][name]
-    variables = read_yaml(paths.PARAMS)
-    digest = hashlib.sha256(repr([value_at(variables, key) for key in stage.get("params", [])]).encode())
-    for dependency in stage.get("deps", []):
-        for file in _files(Path(_filled(dependency, variables))):
+    params, dependencies = _inputs(name)
+    digest = hashlib.sha256(repr(params).encode())
+    for dependency in dependencies:
+        for file in _files(dependency):
             digest.update(str(file).encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _inputs(name: str) -> tuple[list[Any], list[Path]]:
+    """The values of the params, and the paths, that dvc.yaml declares for a stage."""
+    stage, variables = read_yaml(paths.PIPELINE)["stages"][name], read_yaml(paths.PARAMS)
+    params = [value_at(variables, key) for key in stage.get("params", [])]
+    return params, [Path(_filled(dependency, variables)) for dependency in stage.get("deps", [])]
 
 
 def _filled(dependency: str, variables: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ def require_recordable() -> None:
     Raises:
         StudyError: If the repository is a shallow clone.
     """
-    if _is_copy() and is_shallow(paths.in_repository(Path())):
+    if is_copy() and is_shallow(paths.in_repository(Path())):
         raise StudyError(
             "this repository is a shallow clone, where `dvc exp run --temp` and the queue record nothing: "
             "`git fetch --unshallow`, then give the same command again"
@@ -35,13 +35,18 @@ def require_dataset(name: str) -> None:
     Says what of its folder the copy lacks, and in the repository itself what a copy would lack.
 
     Raises:
-        StudyError: If there is no such folder; says what brings it here.
+        StudyError: If there is no such folder; says what brings it here. Also for a name that leads out of
+            data/sources.
     """
+    if name in ("", "..") or Path(name).name != name:
+        raise StudyError(
+            f"dataset {name!r} is no name of a folder in {paths.SOURCES}, which has {', '.join(_names_there())}"
+        )
     folder = paths.SOURCES / name
     original = paths.in_repository(folder)
     if not folder.is_dir():
         raise StudyError(_absence(name, folder, original))
-    if _is_copy():
+    if is_copy():
         if lacking := sorted(_names(original) - _names(folder)):
             say(f"not in this copy, since Git does not track it: {', '.join(lacking)} of {folder}")
     elif not _is_tracked(folder):
@@ -59,10 +64,14 @@ def _absence(name: str, folder: Path, original: Path) -> str:
         )
     if _pointer(folder).is_file():
         return f"{_pointer(folder)} is here and its data are not: `dvc pull {folder}`"
-    there = ", ".join(sorted(one.name for one in paths.SOURCES.glob("*") if one.is_dir()))
+    there = ", ".join(_names_there())
     return (
         f"dataset {name!r} is no folder in {paths.SOURCES}, which has {there}; `mkdir {folder}` and put the data there"
     )
+
+
+def _names_there() -> list[str]:
+    return sorted(one.name for one in paths.SOURCES.glob("*") if one.is_dir())
 
 
 def _tracking(folder: Path) -> str:
@@ -74,7 +83,8 @@ def _pointer(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.dvc")
 
 
-def _is_copy() -> bool:
+def is_copy() -> bool:
+    """Whether this is the copy that DVC makes for `--temp` and its queue."""
     return paths.in_repository(Path()).resolve() != Path().resolve()
 
 

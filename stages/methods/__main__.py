@@ -15,7 +15,7 @@ from typing import Any
 
 from stages.engine.device import choose_device
 from stages.engine.precision import choose_precision
-from stages.foundation.errors import StudyError, one_line
+from stages.foundation.errors import can_be_mended, one_line
 from stages.foundation.params import read_params
 from stages.methods import TrainView, build
 
@@ -50,5 +50,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (StudyError, OSError) as error:
+    except Exception as error:
+        if not can_be_mended(error):
+            raise
         sys.exit(f"train: {one_line(error)}")

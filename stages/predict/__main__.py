@@ -17,7 +17,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from stages.foundation.errors import StudyError
+from stages.foundation.errors import can_be_mended, one_line
 
 QUIET_END = 128  # and the signal's number: what a shell says of a program that a signal ended
 
@@ -32,8 +32,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
         sys.exit(QUIET_END + signal.SIGPIPE)
-    except (StudyError, OSError) as error:
-        sys.exit(f"predict: {' '.join(str(error).split())}")
+    except Exception as error:
+        if not can_be_mended(error):
+            raise
+        sys.exit(f"predict: {one_line(error)}")
 
 
 def _run(asked: Namespace) -> None:

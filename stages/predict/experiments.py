@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stages.foundation.cache import require_intact
 from stages.foundation.errors import StudyError
 
 
@@ -18,7 +19,7 @@ def fetched(experiment: str, needed: Sequence[Path], *, perhaps: Sequence[Path] 
         perhaps: Those that may not be there.
 
     Raises:
-        StudyError: If there is no such experiment, or what is needed of it is no longer kept.
+        StudyError: If there is no such experiment, or what is needed of it is no longer kept, or damaged.
     """
     from dvc.api import DVCFileSystem  # a second to import, which other ways to a model can do without
     from dvc.exceptions import DvcException
@@ -32,6 +33,9 @@ def fetched(experiment: str, needed: Sequence[Path], *, perhaps: Sequence[Path] 
             for path in (*needed, *there):
                 (place / path).parent.mkdir(parents=True, exist_ok=True)
                 system.get(path.as_posix(), str(place / path), recursive=True)
+            for file in (one for one in place.rglob("*") if one.is_file()):
+                name = file.relative_to(place).as_posix()
+                require_intact(file.read_bytes(), system.info(name).get("md5"), f"{name} of {experiment}")
         except (FileNotFoundError, DataIndexDirError) as error:
             raise StudyError(
                 f"the cache no longer holds all of {experiment} ({_line(error)}): `dvc pull` fetches it from a remote, "

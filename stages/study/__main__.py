@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stages.foundation import paths
-from stages.foundation.errors import StudyError, one_line
+from stages.foundation.errors import StudyError, can_be_mended, one_line
 from stages.foundation.files import read_yaml
 from stages.foundation.log import duration, say
 from stages.foundation.params import STUDY, read_params
@@ -328,7 +328,9 @@ def main() -> None:
     _end_as_by_a_terminal()
     try:
         asked.command(asked)
-    except (StudyError, OSError) as error:
+    except Exception as error:
+        if not can_be_mended(error):
+            raise
         sys.exit(f"study: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit("study: interrupted; finished cells are kept, run the same command again")

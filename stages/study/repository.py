@@ -13,8 +13,10 @@ from typing import Any
 from dvc.api import DVCFileSystem
 from dvc_data.index import DataIndexDirError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stages.foundation import paths
+from stages.foundation.cache import require_intact
 from stages.foundation.errors import StudyError
 from stages.study.identity import Identity, identity_of_experiment, leaves
 
@@ -59,7 +61,7 @@ def experiments(root: Path) -> list[Experiment]:
     found = []
     for at, (name, commit, baseline) in enumerate(listed):
         lock_text, *metric_texts = texts[at * len(files) : (at + 1) * len(files)]
-        lock = YAML(typ="safe").load(lock_text) if lock_text else {}
+        lock = _lock(lock_text, name)
         by_file = dict(zip(METRICS, metric_texts, strict=True))
         altered = _altered(lock, by_file)
         metrics = {file: json.loads(text) if text and file not in altered else {} for file, text in by_file.items()}
@@ -76,6 +78,18 @@ def experiments(root: Path) -> list[Experiment]:
             )
             found.append(made)
     return found
+
+
+def _lock(text: str, name: str) -> dict[str, Any]:
+    """What a dvc.lock holds; one with the marks of a merge in it, or cut short, can be committed as any other."""
+    try:
+        lock = YAML(typ="safe").load(text) if text else {}
+        if not isinstance(lock, dict) or not isinstance(lock.get("stages", {}), dict):
+            raise StudyError("it holds no stages")
+    except (YAMLError, StudyError) as error:
+        way = "`rm dvc.lock && dvc repro`, and commit it" if name == "HEAD" else f"`dvc exp remove {name}`"
+        raise StudyError(f"{LOCK} of {name} can't be read: {way} ({' '.join(str(error).split())})") from None
+    return lock
 
 
 def _altered(lock: Mapping[str, Any], texts: Mapping[Path, str]) -> list[Path]:
@@ -101,12 +115,20 @@ def read_committed(root: Path, objects: Sequence[str]) -> list[str]:
 
 
 def read_outputs(root: Path, commit: str, files: Iterable[Path]) -> list[bytes] | None:
-    """Outputs of an experiment, through DVC; None where the cache no longer holds one of them."""
+    """Outputs of an experiment, through DVC; None where the cache no longer holds one of them.
+
+    Raises:
+        StudyError: If it holds other bytes than were put there.
+    """
     system = DVCFileSystem(str(root), rev=commit)
+    outputs = []
     try:
-        return [system.read_bytes(file.as_posix()) for file in files]
+        for file in files:
+            outputs.append(system.read_bytes(file.as_posix()))
+            require_intact(outputs[-1], system.info(file.as_posix()).get("md5"), f"{file} of {commit[:7]}")
     except (FileNotFoundError, DataIndexDirError):
         return None
+    return outputs
 
 
 def git(root: Path, *words: str) -> str:

@@ -27,6 +27,7 @@ from stages.study.repository import git
 LOGS = Path(".dvc/tmp/study")
 REPORTED = ("plots/study*", "metrics/study")  # what `report` writes
 STAGES = ("check", "prepare", "subsample", "train", "evaluate", "report")
+KILLED = "exited with -9"  # of its stage, which can't say why itself
 LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
 PLAIN, NO_TEXT = re.compile(r"[A-Za-z./][\w./@-]*"), ("true", "false", "null", "nan", "inf")
 ANEW = ("--force", "--set-param", "train.checkpoint_seconds=0")  # past DVC's cache and past a kept result
@@ -217,7 +218,10 @@ def _complaint(text: str, log: Path) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     own = [line for line in lines if line.split(":")[0] in STAGES]
     said = own or [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-    return f"{said[-1] if said else 'it said nothing'} (log: {log})"
+    last = said[-1] if said else "it said nothing"
+    if KILLED in last:
+        last += ": the system ended it, most often for want of memory; fewer --jobs, or a lower train.batch_size"
+    return f"{last} (log: {log})"
 
 
 def _environment(jobs: int) -> dict[str, str]:

@@ -99,8 +99,8 @@ class Outcome:
 class Range:
     """Where projects are made, run undisturbed, copied and shot at."""
 
-    def __init__(self, root: Path, seed: int, *, warm: bool) -> None:
-        self._root, self._random, self._warm = root, random.Random(seed), warm
+    def __init__(self, root: Path, seed: int, *, warm: bool, signals: Sequence[signal.Signals] = SIGNALS) -> None:
+        self._root, self._random, self._warm, self._signals = root, random.Random(seed), warm, signals
         self._number = 0
         self._seconds: dict[str, float] = {}  # an undisturbed run of each kind takes
 
@@ -115,7 +115,7 @@ class Range:
         for _ in range(kills):
             target.start()
             moment = self._wait_for_moment(kind, target)
-            number = self._random.choice(SIGNALS)
+            number = self._random.choice(self._signals)
             if not target.kill(number):
                 break
             say(f"  {kind.name}: {number.name} {moment}")

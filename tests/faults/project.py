@@ -30,6 +30,7 @@ PARAMS = {
     "study.sizes": [120],
     "study.seeds": [42],
     "study.methods": ["lora"],
+    "study.protocol": "seed",  # as a run outside of the study, with which its cells are compared
 }
 OUTPUTS = {  # what must be the same bytes however often a stage was killed; cost.json holds seconds
     "prepare": ["data/prepared", "metrics/pool.json"],

@@ -51,11 +51,35 @@ def test_a_stage_that_ends_well_says_nothing(workspace):
         (StudyError("samples 9 is more\nthan there are"), "train: samples 9 is more than there are"),
         (OSError(errno.ENOSPC, "No space left on device"), "train: the disk is full; make room"),
         (PermissionError(errno.EACCES, "Permission denied", "data/model"), "data/model"),
+        (OSError(errno.EROFS, "Read-only file system", "data/model"), "train: data/model can only be read; mount"),
+        (ValueError("I/O error: No space left on device (os error 28)"), "train: the disk is full; make room"),
+        (MemoryError(), "train: memory ran out; lower train.batch_size, train.max_tokens (tfidf: train.tfidf"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory ran out; lower train.batch_"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), "train: memory ran out; lower train.batch_s"),
+        (StudyError("a class is called\nout of memory"), "train: a class is called out of memory"),
         (KeyboardInterrupt(), "train: interrupted, nothing was recorded"),
     ],
 )
 def test_what_a_person_can_mend_is_one_line(workspace, error, words):
     assert words in last_words(lambda: raise_(error))
+
+
+def test_a_stage_that_no_param_makes_smaller_says_that_memory_ran_out(workspace, monkeypatch):
+    (workspace / "dvc.yaml").write_text(PIPELINE.replace("train", "report"))
+
+    with pytest.raises(
+        SystemExit, match=r"^report: memory ran out; end other programs, then give the same command aga"
+    ):
+        run_stage("report", lambda: raise_(MemoryError()))
+
+
+def test_an_input_that_dvc_restored_damaged_is_refused(workspace, monkeypatch):
+    (workspace / "dvc.lock").write_text("stages: {make: {outs: [{path: code.py, hash: md5, md5: abc}]}}\n")
+    assert run_stage("train", lambda: None) is None  # by hand, on whatever lies there
+    monkeypatch.setenv("DVC_ROOT", str(workspace))
+    monkeypatch.setattr("stages.foundation.stage.end_with_parent", lambda: None)
+
+    assert last_words(lambda: None).startswith("train: code.py is not what dvc.lock says that its stage wrote, so")
 
 
 def test_a_full_disk_is_one_line_where_it_really_happens(workspace):

@@ -95,6 +95,14 @@ def test_one_that_is_nowhere_is_told_with_those_that_are(place, request):
     assert complaint("mien").endswith("; `mkdir data/sources/mien` and put the data there")
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../sources/tracked", "tracked/", "./tracked", "mine/inner", "/etc"])
+@pytest.mark.parametrize("place", ["repository", "copy"])
+def test_a_name_that_leads_elsewhere_is_refused(place, name, request):
+    request.getfixturevalue(place)
+
+    assert complaint(name).startswith(f"dataset {name!r} is no name of a folder in data/sources, which has ")
+
+
 def test_a_shallow_clone_is_refused_where_dvc_would_lose_the_result(repository, tmp_path, monkeypatch):
     git(repository, "commit", "-qm", "another", "--allow-empty")
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", "shallow")

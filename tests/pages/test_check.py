@@ -1,6 +1,6 @@
 import pytest
 
-from stages import check
+from stages import check, prepare
 from stages.foundation import paths
 from stages.foundation.files import read_json
 from tests.pages.workspace import complaint, run_as_program, write_own_data, write_params
@@ -41,6 +41,14 @@ def test_a_name_that_yaml_reads_as_something_else_is_told_how_to_be_written(name
     write_params({"dataset": name})
 
     assert complaint("check", check.main) == f"check: params.yaml: dataset must be text, {told}"
+
+
+@pytest.mark.parametrize("stage", [check, prepare])
+@pytest.mark.parametrize("name", ["..", "mine/..", "./mine", ""])
+def test_a_path_is_no_data_set_for_any_stage(stage, name):
+    write_params({"dataset": name})
+
+    assert f"dataset {name!r} is no " in complaint(stage.__name__.rpartition(".")[2], stage.main)
 
 
 def test_as_a_program_it_loads_nothing_heavy():

@@ -118,6 +118,15 @@ def test_outputs_that_the_cache_no_longer_holds_are_none(repository):
     assert read_outputs(repository, head, [paths.TEST_PREDICTIONS]) is None
 
 
+@pytest.mark.parametrize("broken", ["<<<<<<< HEAD\n" + LOCK, LOCK[:-60] + '"', "- a list\n", "stages: []\n"])
+def test_a_committed_lock_that_cannot_be_read_is_one_line(repository, broken):
+    commit(repository, broken)
+
+    with pytest.raises(StudyError, match=r"^dvc.lock of HEAD can't be read: `rm dvc.lock && dvc repro`") as refused:
+        experiments(repository)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_git_command_that_fails_says_why_in_one_line(repository):
     with pytest.raises(
         StudyError, match=r"^git rev-parse failed, and a study needs a Git repository: .*nowhere"
