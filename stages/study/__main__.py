@@ -37,6 +37,7 @@ from stages.methods import METHODS
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
+from stages.study.groups import CONTRASTS
 from stages.study.identity import leaves, pins_weights
 from stages.study.plan import forecast, say_plan
 from stages.study.pool import Pool, find_pool, fit
@@ -240,7 +241,7 @@ def _pool_of_missing(study: StudyParams, computations: Computations, *, dataset:
         cells = cells_of(study, dataset=dataset, model=model)
         if not take_stock(ROOT, cells, computations, experiments(ROOT)).missing:
             return None
-    return find_pool(ROOT, dataset, study.contrasts)
+    return find_pool(ROOT, dataset, study.contrasts, inside_share=study.inside_share)
 
 
 def _place(asked: Namespace) -> Place:
@@ -290,7 +291,7 @@ def _parser() -> ArgumentParser:
             grid.add_argument("--tuned", action=BooleanOptionalAction, help="with the values that `tune` chose")
         grid.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; e.g. lora,full")
         grid.add_argument("--protocol", choices=("seed", "trained"), help="as train.protocol")
-        grid.add_argument("--contrasts", type=_words("fixed_steps", "random"), help="each again in another way")
+        grid.add_argument("--contrasts", type=_words(*CONTRASTS[1:]), help="each again in another way")
         grid.add_argument("--precisions", type=_words("bf16", "fp32"), help="number formats whose cells count")
         grid.add_argument("--dataset", help="a folder in data/sources; else `dataset` of params.yaml")
         grid.add_argument("--model", help="a name, a Hub id or a folder; else `model` of params.yaml")
