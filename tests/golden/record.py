@@ -267,7 +267,7 @@ def computed(make: Callable[[], Record]) -> Record:
 def _rows(changes: dict[str, Any], *, sizes: tuple[int, ...]) -> Record:
     write_params(changes)
     prepare.main()
-    record = {path.stem: _row_digest(read_split(path)) for path in (paths.POOL, paths.VALIDATION, paths.TEST)}
+    record = {path.stem: _row_digest(read_split(path)) for path in (paths.POOL, paths.HELD_OUT, paths.TEST)}
     for samples in sizes:
         for seed in (42, 43):
             write_params(changes | {"samples": samples, "seed": seed})
