@@ -147,7 +147,8 @@ def _turns(sizes: NDArray[np.int64], class_ratio: ClassRatio) -> NDArray[np.int6
 def _validating(number: int, share: float) -> NDArray[np.bool_]:
     """(number,) whether a class's first, second, ... row validates: of the first k rows `share` times k, rounded."""
     rounded = np.floor(share * np.arange(number + 1) + 0.5)
-    return np.diff(rounded) > 0
+    validates: NDArray[np.bool_] = np.diff(rounded) > 0
+    return validates
 
 
 def _least(sizes: NDArray[np.int64], class_ratio: ClassRatio, share: float) -> int | None:

@@ -119,7 +119,7 @@ def test_of_unrelated_rows_none_is_lost_and_each_class_gives_what_it_can(sizes, 
 
 
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2)), min_size=6, max_size=80),
+    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2)), min_size=18, max_size=80),
     wanted=st.integers(3, 12),
     seed=st.integers(0, 3),
 )

@@ -236,7 +236,7 @@ def test_sources_that_would_be_torn_are_refused_with_what_can_be():
         shared(30, sources=sources_of(LABELS, groups))
 
     labels, groups = np.tile([0, 1], 40), np.arange(80) // 2
-    groups[40:] = 99  # half of the rows in one group
+    groups[10:] = 99  # of the other 10 rows no 16 validate
     for seed in range(5):
         with pytest.raises(ParamsError) as refusal:
             shared(80, labels=labels, sources=sources_of(labels, groups), seed=seed)

@@ -221,7 +221,7 @@ def test_how_validation_rows_are_drawn_is_in_the_identity_where_it_is_another_wa
     method, key, before, other
 ):
     plain, as_before, otherwise = (
-        deciding_params({"method": method, **told}) for told in ({}, {key: before}, {key: other})
+        deciding_params({"method": method, "model": "minilm", **told}) for told in ({}, {key: before}, {key: other})
     )
 
     assert as_before == plain

@@ -111,7 +111,7 @@ def test_a_method_without_epochs_gets_no_word_about_them():
 )
 def test_the_next_size_fits_into_the_pool_and_the_classes(rows, most, named):
     (step,) = [
-        step for step in advice(scores={"train_rows": rows}, pool={"pool_balanced_max": most}) if "samples=" in step
+        step for step in advice(params={"samples: 1000": f"samples: {rows}"}, pool={"pool_balanced_max": most}) if "samples=" in step
     ]
 
     assert step.endswith(f": dvc exp run -S {named}")
@@ -128,7 +128,7 @@ def test_in_natural_ratio_the_whole_pool_counts():
 
 
 def test_a_pool_that_is_used_up_and_cannot_be_halved_asks_for_labels():
-    told = advice(scores={"train_rows": 2}, pool={"pool_balanced_max": 2})
+    told = advice(params={"samples: 1000": "samples: 2"}, pool={"pool_balanced_max": 2})
 
     assert "All 2 rows that the pool gives are used: more accuracy most likely takes more labels." in told
 
