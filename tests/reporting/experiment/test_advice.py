@@ -111,7 +111,9 @@ def test_a_method_without_epochs_gets_no_word_about_them():
 )
 def test_the_next_size_fits_into_the_pool_and_the_classes(rows, most, named):
     (step,) = [
-        step for step in advice(params={"samples: 1000": f"samples: {rows}"}, pool={"pool_balanced_max": most}) if "samples=" in step
+        step
+        for step in advice(params={"samples: 1000": f"samples: {rows}"}, pool={"pool_balanced_max": most})
+        if "samples=" in step
     ]
 
     assert step.endswith(f": dvc exp run -S {named}")
