@@ -48,7 +48,7 @@ def main() -> None:
     overlap = overlap_table(held_out, parts.pool, "pool")
 
     write_split(paths.POOL, parts.pool)
-    write_split(paths.VALIDATION, parts.validation)
+    write_split(paths.HELD_OUT, parts.validation)
     write_split(paths.TEST, source.test)
     write_json(paths.DATA_CARD, describe(params, source, parts))
     counts = count_rows(cleaning, parts) | {"val_rows_dropped": val_dropped}
@@ -56,8 +56,9 @@ def main() -> None:
     for line in dropped_lines(counts):
         say(line)
     say(f"pool: {len(parts.pool):,} rows, of which at most {counts['pool_balanced_max']:,} are balanced")
-    for line in uneven_lines(parts.validation, source):
-        say(line)
+    if params.prepare.validation_ratio == "balanced":
+        for line in uneven_lines(parts.validation, source):
+            say(line)
     for name, origin in (("val", parts.validation_origin), ("test", source.test_origin)):
         say(f"{name}: {len(held_out[name]):,} rows, {origin}; {overlap[f'pool_{name}_any']:,} overlap with the pool")
 
@@ -73,6 +74,7 @@ def describe(params: PrepareView, source: Source, parts: Partition) -> dict[str,
         "positive": source.positive,
         "partition": params.prepare.partition,
         "validation": parts.validation_origin,
+        "validation_ratio": params.prepare.validation_ratio if source.validation is None else "given",
         "test": source.test_origin,
         "read": [asdict(fact) for fact in source.found],
     }

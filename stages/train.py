@@ -1,6 +1,6 @@
 """Train one experiment: one training-set size, one seed, one method.
 
-Reads   data/subset/train.parquet, data/prepared/validation.parquet
+Reads   data/subset/: the training rows, and those that choose the epoch
 Writes  data/model/, its calibration inside; data/history.csv, data/validations.parquet, data/cost.json,
         data/provenance.json: cached outs only, so that any clone can restore them; evaluate publishes what Git keeps
 Keeps   .checkpoints/: where a training that was killed goes on (stages/engine/training/checkpoint.py)

@@ -18,6 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.corpus.overlap import occurrences, roots_of, words_of
+from stages.corpus.params import ClassRatio
+from stages.foundation.split import Split
+
 Rows = NDArray[np.int64]  # positions
 Labels = NDArray[np.int64]
 NEVER = np.iinfo(np.int64).max
@@ -52,12 +56,53 @@ class Sources:
                 return numbers
             numbers = lower
 
+    def of_each_row(self, num_rows: int) -> list[Rows]:
+        """The sources that each of N rows is in; none for a row of no word."""
+        order = np.argsort(self.rows, kind="stable")
+        source_of = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        return np.split(source_of[order], np.searchsorted(self.rows[order], np.arange(1, num_rows)))
+
     @classmethod
     def of_pairs(cls, ranks: Rows, rows: Rows, *, num_sources: int) -> "Sources":
         """From (M,) places of sources in the order and the rows beside them; a pair may come twice."""
         width = int(rows.max(initial=0)) + 1
         pairs = np.unique(ranks * width + rows)
         return cls(rows=pairs % width, starts=np.searchsorted(pairs // width, np.arange(num_sources + 1)))
+
+
+def find_sources(train: Split, generator: np.random.Generator) -> tuple[Sources, str]:
+    """What must not be torn apart, in random order, and what it is called: groups, or source sentences."""
+    if train.groups is not None:
+        return _group_sources(train.groups, generator), "groups"
+    if train.second is not None:
+        joined = _text_sources(train, generator).joined(len(train))
+        return _group_sources(joined, generator), "groups of pairs that share a text"
+    return _text_sources(train, generator), "source sentences"
+
+
+def _text_sources(train: Split, generator: np.random.Generator) -> Sources:
+    """The roots in random order."""
+    rows = words_of(train)
+    first_equal = rows.first_equal()
+    roots = roots_of(rows, first_equal)
+    ranks = generator.permutation(len(roots))
+
+    met = [np.empty((2, 0), np.int64)]
+    for part, root in occurrences(rows, rows.take(roots)):
+        met.append(np.unique(np.stack([part, ranks[root]]), axis=1))
+    parts, sources = np.concatenate(met, axis=1)
+    order = np.argsort(first_equal, kind="stable")  # equal texts beside each other
+    begin, end = (np.searchsorted(first_equal[order], parts, side=side) for side in ("left", "right"))
+    each = end - begin
+    texts = order[np.repeat(begin - (np.cumsum(each) - each), each) + np.arange(each.sum())]
+    return Sources.of_pairs(np.repeat(sources, each), texts % len(train), num_sources=len(roots))
+
+
+def _group_sources(groups: NDArray[np.int64], generator: np.random.Generator) -> Sources:
+    """The groups in random order."""
+    numbers, which = np.unique(groups, return_inverse=True)
+    ranks = generator.permutation(len(numbers))
+    return Sources.of_pairs(ranks[which], np.arange(len(groups)), num_sources=len(numbers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,13 +134,39 @@ def fair_shares(num_rows: int, most: Sequence[int] | Rows) -> Rows:
     return shares
 
 
+def natural_shares(num_rows: int, most: Sequence[int] | Rows, sizes: Rows) -> Rows:
+    """(C,) rows of each class in proportion to its size: one of each that has any to give, the rest by Sainte-Laguë.
+
+    `natural_shares(100, [450, 50], [900, 100])` is 90 and 10. What a class cannot give, the others give instead.
+    """
+    turns = [(np.arange(room) + 0.5) / size for room, size in zip(most, sizes, strict=True)]
+    for turn in turns:
+        turn[:1] = 0
+    classes = np.repeat(np.arange(len(sizes)), most)
+    drawn = classes[np.argsort(np.concatenate(turns), kind="stable")[:num_rows]]
+    return np.bincount(drawn, minlength=len(sizes))
+
+
+def shares_of(num_rows: int, most: Sequence[int] | Rows, labels: Labels, ratio: ClassRatio) -> Rows:
+    """(C,) rows of each class: as equal as can be, or as the labels have them."""
+    if ratio == "balanced":
+        return fair_shares(num_rows, most)
+    return natural_shares(num_rows, most, np.bincount(labels, minlength=len(most)))
+
+
 def carve(
-    sources: Sources, labels: Labels, *, num_rows: int, num_classes: int, generator: np.random.Generator
+    sources: Sources,
+    labels: Labels,
+    *,
+    num_rows: int,
+    num_classes: int,
+    ratio: ClassRatio,
+    generator: np.random.Generator,
 ) -> Carve:
-    """Hold sources out and draw `num_rows` validation rows from them, as equal over the classes as can be."""
-    held, ready = _hold_out(sources, labels, fair_shares(num_rows, most_of_each(labels, num_classes)))
+    """Hold sources out and draw `num_rows` validation rows from them, the classes in this ratio as nearly as can be."""
+    held, ready = _hold_out(sources, labels, shares_of(num_rows, most_of_each(labels, num_classes), labels, ratio))
     of_class = [np.flatnonzero(labels == label) for label in range(num_classes)]
-    shares = fair_shares(num_rows, [int((ready[rows] < NEVER).sum()) for rows in of_class])
+    shares = shares_of(num_rows, [int((ready[rows] < NEVER).sum()) for rows in of_class], labels, ratio)
     needed = [
         int(np.sort(ready[rows])[share - 1]) + 1 if share else 0 for rows, share in zip(of_class, shares, strict=True)
     ]

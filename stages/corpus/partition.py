@@ -7,13 +7,13 @@ roots that contain it; a root is a row that is part of no longer row. So no vali
 longer than and around a row of the pool. Rows that are unrelated are each a source of their own, and none is lost.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corpus.carve import Carve, Sources, carve, draw, fair_shares, most_of_each
-from stages.corpus.overlap import occurrences, roots_of, words_of
+from stages.corpus.carve import Carve, carve, draw, find_sources, most_of_each, shares_of
+from stages.corpus.overlap import occurrences, words_of
 from stages.corpus.params import PrepareParams
 from stages.corpus.sources.source import Source
 from stages.foundation.errors import StudyError, check_param
@@ -40,14 +40,19 @@ class Partition:
 def partition(source: Source, params: PrepareParams) -> Partition:
     """Split a clean source's training rows as params.yaml asks; a validation split of its own is kept as it is.
 
-    The validation rows are as equal over the classes as can be. No class gives more than half of its rows, and none
-    more than the sources that are held out have of it; what it cannot give, the other classes give instead.
+    The validation rows are as equal over the classes as can be, or as the training rows have them. No class gives more
+    than half of its rows, and none more than the sources that are held out have of it; what it cannot give, the other
+    classes give instead.
 
     Raises:
         StudyError: If there are too few rows.
     """
+    if params.partition == "grouped":
+        source = replace(source, train=replace(source.train, groups=source.train_groups))
     if source.validation is not None:
         return _keep_given(source, source.validation, grouped=params.partition == "grouped")
+    if not params.validation_rows:
+        return _hold_nothing_out(source.train)
     least = source.train.num_classes
     check_param(
         params.validation_rows >= least,
@@ -55,16 +60,28 @@ def partition(source: Source, params: PrepareParams) -> Partition:
     )
     generator = np.random.default_rng(params.split_seed)
     if params.partition == "random":
-        return _carve_random(source.train, params.validation_rows, generator)
-    return _carve_grouped(source, params.validation_rows, generator)
+        return _carve_random(source.train, params, generator)
+    return _carve_grouped(source.train, params, generator)
 
 
-def _carve_random(train: Split, num_rows: int, generator: np.random.Generator) -> Partition:
+def _hold_nothing_out(train: Split) -> Partition:
+    return Partition(
+        pool=train,
+        validation=train.take(np.empty(0, np.int64)),
+        validation_origin="none: prepare.validation_rows is 0",
+        sources_held_out=0,
+        rows_of_held_sources=0,
+        rows_overlapping=0,
+    )
+
+
+def _carve_random(train: Split, params: PrepareParams, generator: np.random.Generator) -> Partition:
     """Draw validation rows without a look at their words, which is what most studies do."""
     of_class = [np.flatnonzero(train.labels == label) for label in range(train.num_classes)]
-    shares = fair_shares(num_rows, most_of_each(train.labels, train.num_classes))
+    most = most_of_each(train.labels, train.num_classes)
+    shares = shares_of(params.validation_rows, most, train.labels, params.validation_ratio)
     validation = draw(of_class, shares, generator)
-    _require_enough(train, num_rows, len(validation), kept_together="")
+    _require_enough(train, params.validation_rows, len(validation), kept_together="")
     return Partition(
         pool=train.take(np.setdiff1d(np.arange(len(train)), validation)),
         validation=train.take(validation),
@@ -75,18 +92,18 @@ def _carve_random(train: Split, num_rows: int, generator: np.random.Generator) -
     )
 
 
-def _carve_grouped(source: Source, num_rows: int, generator: np.random.Generator) -> Partition:
+def _carve_grouped(train: Split, params: PrepareParams, generator: np.random.Generator) -> Partition:
     """Hold out as many sources as it takes to find enough candidates of each class."""
-    train = source.train
-    if source.train_groups is not None:
-        sources, kind = _group_sources(source.train_groups, generator), "groups"
-    elif train.second is not None:
-        joined = _text_sources(train, generator).joined(len(train))
-        sources, kind = _group_sources(joined, generator), "groups of pairs that share a text"
-    else:
-        sources, kind = _text_sources(train, generator), "source sentences"
-    found = carve(sources, train.labels, num_rows=num_rows, num_classes=train.num_classes, generator=generator)
-    _require_enough(train, num_rows, len(found.validation), kept_together=kind)
+    sources, kind = find_sources(train, generator)
+    found = carve(
+        sources,
+        train.labels,
+        num_rows=params.validation_rows,
+        num_classes=train.num_classes,
+        ratio=params.validation_ratio,
+        generator=generator,
+    )
+    _require_enough(train, params.validation_rows, len(found.validation), kept_together=kind)
     return _carved(train, found, kind)
 
 
@@ -99,31 +116,6 @@ def _carved(train: Split, found: Carve, kind: str) -> Partition:
         rows_of_held_sources=len(train) - len(found.pool) - len(found.validation),
         rows_overlapping=0,
     )
-
-
-def _text_sources(train: Split, generator: np.random.Generator) -> Sources:
-    """The roots in random order."""
-    rows = words_of(train)
-    first_equal = rows.first_equal()
-    roots = roots_of(rows, first_equal)
-    ranks = generator.permutation(len(roots))
-
-    met = [np.empty((2, 0), np.int64)]
-    for part, root in occurrences(rows, rows.take(roots)):
-        met.append(np.unique(np.stack([part, ranks[root]]), axis=1))
-    parts, sources = np.concatenate(met, axis=1)
-    order = np.argsort(first_equal, kind="stable")  # equal texts beside each other
-    begin, end = (np.searchsorted(first_equal[order], parts, side=side) for side in ("left", "right"))
-    each = end - begin
-    texts = order[np.repeat(begin - (np.cumsum(each) - each), each) + np.arange(each.sum())]
-    return Sources.of_pairs(np.repeat(sources, each), texts % len(train), num_sources=len(roots))
-
-
-def _group_sources(groups: NDArray[np.int64], generator: np.random.Generator) -> Sources:
-    """The groups in random order."""
-    numbers, which = np.unique(groups, return_inverse=True)
-    ranks = generator.permutation(len(numbers))
-    return Sources.of_pairs(ranks[which], np.arange(len(groups)), num_sources=len(numbers))
 
 
 def _require_enough(train: Split, num_rows: int, found: int, *, kept_together: str) -> None:

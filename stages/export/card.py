@@ -28,6 +28,7 @@ CALIBRATION = {
     "unflagged_rows": "validation rows that are not",
     "unflagged_accuracy": "accuracy on these",
 }
+OF_SAMPLES = "taken out of the rows that were drawn to train"
 OVERLAP_NOTE = (
     "A text that the model could meet in training, whole or in part, makes a score look better than it is. Equal: the "
     "same text. Part of: a run of words of a training text. Contains: a training text of three words or more is a run "
@@ -128,7 +129,7 @@ def _opening(name: str, trained: Trained, record: Record) -> tuple[Block, ...]:
         return (Prose(f"{what} {how} {unknown}"),)
     scores = facts.scores
     answer = (
-        f"After {count(scores['train_rows'])} labelled rows it names the right class for "
+        f"After {count(scores['train_rows'])} training rows it names the right class for "
         f"{with_interval(_accuracy(facts, 'test'))} of {count(scores['test_rows'])} test texts "
         f"({_level(facts)} interval, one run, seed {facts.params['seed']})."
     )
@@ -176,7 +177,7 @@ def _data(facts: Facts) -> Table:
         ("data set", str(data["dataset"])),
         ("kind", f"{data['kind']}, revision {data['revision']}" if data["revision"] else str(data["kind"])),
         ("partition", str(data["partition"])),
-        ("validation rows", f"{count(scores['val_rows'])}, {data['validation']}"),
+        ("validation rows", f"{count(scores['val_rows'])}, {OF_SAMPLES if _inside(facts) else data['validation']}"),
         ("test rows", f"{count(scores['test_rows'])}, {data['test']}"),
         ("rows read, rows in the pool", f"{count(pool['rows_read'])}, {count(pool['pool_rows'])}"),
         (
@@ -192,9 +193,16 @@ def _overlap(facts: Facts) -> Table:
     for split, name in SPLITS.items():
         whole = facts.scores[f"{split}_rows"]
         for kind, numbers, against in (("pool", facts.pool, "the pool"), ("subset", facts.subset, "the training rows")):
+            if (split, kind) == ("val", "pool") and _inside(facts):  # they are of the pool
+                continue
             kinds = (count(numbers[f"{kind}_{split}_{how}"]) for how in ("equal", "part_of", "contains"))
             rows.append((f"{name}, with {against}", *kinds, share(numbers[f"{kind}_{split}_any"], whole)))
     return Table(("rows that overlap", "equal", "part of", "contains", "any"), tuple(rows))
+
+
+def _inside(facts: Facts) -> bool:
+    """Whether the validation rows were taken out of the samples."""
+    return bool(facts.params.get("subsample.validation_share"))
 
 
 def _protocol(facts: Facts, record: Record) -> Table:

@@ -19,7 +19,8 @@ LOCK = Path("dvc.lock")
 CLASS_SCORES = Path("metrics/classes.json")
 CALIBRATION = "calibration.json"  # in the model's folder
 RECORDED = (paths.POOL_METRICS, paths.SUBSET_METRICS, paths.SCORES, paths.PROVENANCE_METRICS)
-NEEDED = (LOCK, paths.VALIDATION, paths.DATA_CARD, paths.MODEL, *RECORDED)  # of an experiment
+NEEDED = (LOCK, paths.HELD_OUT, paths.DATA_CARD, paths.MODEL, *RECORDED)  # of an experiment
+PERHAPS = (CLASS_SCORES, paths.VALIDATION)  # those of before there was a choice validated with HELD_OUT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ def find_trained(experiment: str | None, model: Path | None) -> Iterator[Trained
         StudyError: If there is none, its validation rows are not there, or the workspace's metrics are of another one.
     """
     if experiment is not None:
-        with fetched(experiment, NEEDED, perhaps=[CLASS_SCORES]) as place:
+        with fetched(experiment, NEEDED, perhaps=PERHAPS) as place:
             yield _trained(place, place / paths.MODEL, facts=_facts(place))
     elif model is not None:
         yield _trained(Path(), model, facts=None)
@@ -65,19 +66,19 @@ def find_trained(experiment: str | None, model: Path | None) -> Iterator[Trained
 def _trained(root: Path, folder: Path, *, facts: Facts | None) -> Trained:
     if not folder.is_dir():
         raise StudyError(f"there is no model in {folder}; `dvc repro` trains one, --model names another folder")
-    record, validation = read_record(folder), read_split(root / paths.VALIDATION)
+    file = root / paths.VALIDATION if (root / paths.VALIDATION).is_file() else root / paths.HELD_OUT
+    record, validation = read_record(folder), read_split(file)
     if tuple(record.label_names) != validation.label_names:
         raise StudyError(
-            f"{folder} knows the classes {', '.join(record.label_names)}, but {root / paths.VALIDATION} has "
+            f"{folder} knows the classes {', '.join(record.label_names)}, but {file} has "
             f"{', '.join(validation.label_names)}: prepare the data that it was trained on"
         )
-    file = folder / CALIBRATION
-    calibration = read_json(file) if file.is_file() else {}
+    told = folder / CALIBRATION
+    calibration = read_json(told) if told.is_file() else {}
     found = {"validation_rows": len(validation), "reads_pairs": validation.second is not None}
     if any(calibration.get(key, value) != value for key, value in found.items()):
         raise StudyError(
-            f"{root / paths.VALIDATION} has other rows than those that {folder} was validated on: prepare the data "
-            "that it was trained on"
+            f"{file} has other rows than those that {folder} was validated on: prepare the data that it was trained on"
         )
     return Trained(folder=folder, validation=validation, calibration=calibration, facts=facts)
 

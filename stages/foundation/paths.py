@@ -13,10 +13,11 @@ LIVE = Path("metrics/live/training.json")  # of the training that runs; ignored 
 
 CHECKED = Path("data/checked.json")  # ignored by Git
 POOL = Path("data/prepared/pool.parquet")
-VALIDATION = Path("data/prepared/validation.parquet")
+HELD_OUT = Path("data/prepared/validation.parquet")
 TEST = Path("data/prepared/test.parquet")
 DATA_CARD = Path("data/prepared/card.json")
 SUBSET = Path("data/subset/train.parquet")
+VALIDATION = Path("data/subset/validation.parquet")  # those of HELD_OUT, or a share of the samples
 MODEL = Path("data/model")
 HISTORY = Path("data/history.csv")
 VALIDATIONS = Path("data/validations.parquet")

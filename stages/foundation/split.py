@@ -22,6 +22,7 @@ class Split:
     labels: NDArray[np.int64]  # (N,) class index
     label_names: tuple[str, ...]  # name of each class index
     second: list[str] | None = None  # N second texts, where each row is a pair of texts; `sentences` holds the first
+    groups: NDArray[np.int64] | None = None  # (N,) numbers of groups whose rows stay together; None: there are none
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -53,13 +54,18 @@ class Split:
             labels=self.labels[rows],
             label_names=self.label_names,
             second=None if self.second is None else [self.second[row] for row in rows],
+            groups=None if self.groups is None else self.groups[rows],
         )
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Write a split as Parquet: row_id, label, sentence, of pairs second, too; label names travel in its metadata."""
+    """Write a split as Parquet: row_id, label, sentence, where there is one second and group, too.
+
+    Label names travel in its metadata.
+    """
     columns = {"row_id": split.row_ids, "label": split.labels, "sentence": split.sentences}
-    frame = pd.DataFrame(columns if split.second is None else columns | {"second": split.second})
+    more = {"second": split.second, "group": split.groups}
+    frame = pd.DataFrame(columns | {name: values for name, values in more.items() if values is not None})
     frame.attrs["label_names"] = list(split.label_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
@@ -80,4 +86,5 @@ def read_split(path: Path) -> Split:
         labels=frame["label"].to_numpy(np.int64),
         label_names=tuple(frame.attrs["label_names"]),
         second=frame["second"].tolist() if "second" in frame else None,
+        groups=frame["group"].to_numpy(np.int64) if "group" in frame else None,
     )

@@ -32,7 +32,7 @@ def training(params: ReportView, scored: Numbers, provenance: Numbers) -> list[l
     engine: str = provenance["engine_used"]
     rows = [["method", f"{method.name}: {method.words.title}"], *method.words.own_rows(params.own)]
     if method.by_steps:
-        rows.append(["learning rate", f"{params.own.learning_rate:g} {_course(params)}"])
+        rows.append(["learning rate", f"{params.own.learning_rate:g} {_course(params, scored['train_rows'])}"])
     if method.has_base_model:
         reading = params.train.reading
         read = TRANSFORMERS if reading.is_transformers else POOLING[reading.pooling] + POOLER[reading.pooler]
@@ -51,13 +51,13 @@ def chosen_by(params: ReportView) -> str:
     return "Validation chose the epoch that was kept, so its scores are a little too good; test chose nothing."
 
 
-def curves_note(params: ReportView) -> str:
+def curves_note(params: ReportView, train_rows: int) -> str:
     """How to read the curves."""
     method = METHODS[params.method]
     if not method.by_steps:
         return method.words.curves
     note = f"{method.words.curves} The epoch with the lowest validation loss is kept."
-    steps = params.train.schedule(params.samples).steps
+    steps = params.train.schedule(train_rows).steps
     if params.train.epochs_are_passes:
         return note
     return f"{note} An epoch is here an equal share of {count(steps)} steps, not a pass over the rows."
@@ -77,7 +77,7 @@ def _descent(params: ReportView, scored: Numbers) -> list[list[str]]:
         ["weight decay, gradient norm", f"{training.weight_decay:g}, at most {training.max_grad_norm:g}"],
         ["longest text", f"{training.max_tokens} tokens"],
     ]
-    schedule = training.schedule(params.samples)
+    schedule = training.schedule(scored["train_rows"])
     rows.append(["protocol", training.protocol])
     if not training.epochs_are_passes:
         steps = f"at most {count(schedule.steps)}, in {len(schedule.rounds)} equal rounds, here called epochs"
@@ -88,7 +88,7 @@ def _descent(params: ReportView, scored: Numbers) -> list[list[str]]:
     return rows
 
 
-def _course(params: ReportView) -> str:
+def _course(params: ReportView, train_rows: int) -> str:
     """How the learning rate moves."""
-    warmup = params.train.schedule(params.samples).warmup_steps
+    warmup = params.train.schedule(train_rows).warmup_steps
     return f"after {count(warmup)} steps of rising to it, then falling linearly to 0" if warmup else FALLING

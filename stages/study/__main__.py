@@ -303,7 +303,7 @@ def _pool_of_missing(study: StudyParams, computations: Computations, *, dataset:
         cells = cells_of(study, dataset=dataset, model=model)
         if not take_stock(ROOT, cells, computations, experiments(ROOT)).missing:
             return None
-    return find_pool(ROOT, dataset, study.contrasts)
+    return find_pool(ROOT, dataset, study.contrasts, inside_share=study.inside_share)
 
 
 def _place(asked: Namespace) -> Place:

@@ -174,9 +174,12 @@ def _sources(groups: Sequence[Group]) -> NDArray[np.float64] | None:
 
 def _point(group: Group) -> Point:
     hits = group.hits
+    train_rows, val_rows = (int(np.median(group.numbers(name))) for name in ("train_rows", "val_rows"))
+    chose = METHODS[group.cell.method].by_steps or train_rows < group.cell.samples
     return Point(
         samples=group.cell.samples,
-        val_rows=int(np.median(group.numbers("val_rows"))) if METHODS[group.cell.method].by_steps else 0,
+        train_rows=train_rows,
+        val_rows=val_rows if chose else 0,
         seeds=group.seeds,
         accuracy=two_way_bootstrap(hits, confidence_level=CONFIDENCE_LEVEL),
         seed_accuracies=tuple(hits.mean(axis=1).tolist()),

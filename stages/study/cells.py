@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from stages.corpus.params import MOST_VALIDATION_SHARE
 from stages.foundation.errors import check_param
 from stages.methods import METHODS
 
 Protocol = Literal["seed", "trained"]
-Contrast = Literal["", "fixed_steps", "random"]
+Contrast = Literal["", "fixed_steps", "random", "inside"]
+OF_STEPS = ("fixed_steps", "inside")  # a method without steps has none to fix, and no checkpoint to choose
 NOTHING_TUNED: Mapping[tuple[str, int], float] = {}
 # The keys of params.yaml that a cell sets; all others are the study's own.
 VARIED = (
-    *("samples", "seed", "dataset", "model", "method", "prepare.partition", "train.protocol", "train.max_steps"),
+    *("samples", "seed", "dataset", "model", "method", "prepare.partition", "subsample.validation_share"),
+    *("train.protocol", "train.max_steps"),
     *(f"train.{method.name}.{method.tuned}" for method in METHODS.values()),
 )
 
@@ -45,8 +48,9 @@ class StudyParams:
     protocol: Protocol  # as train.protocol
     tuned: bool  # whether each cell takes the value that `tune` chose for its method and size
     tuning: TuningParams
-    contrasts: list[Literal["fixed_steps", "random"]]  # each method again in another way
-    fixed_steps: int  # train.max_steps of the contrast
+    contrasts: list[Literal["fixed_steps", "random", "inside"]]  # each method again in another way
+    fixed_steps: int  # train.max_steps of the contrast of this name
+    inside_share: float  # subsample.validation_share of the contrast `inside`
     precisions: list[Literal["auto", "bf16", "fp32"]]  # whose cells count; in the first are missing ones made
     margins: list[float]  # accuracy, fraction; the first is the one that counts
     targets: list[float]  # accuracy, fraction
@@ -68,6 +72,9 @@ class StudyParams:
         check_param(rises, f"study.looks must rise from 2 on, got {self.looks}")
         check_param(min(self.sizes) >= 1, f"study.sizes must be 1 or more, got {min(self.sizes)}")
         check_param(self.fixed_steps >= 1, f"study.fixed_steps must be at least 1, got {self.fixed_steps}")
+        in_reach = 0 < self.inside_share <= MOST_VALIDATION_SHARE
+        told = f"study.inside_share must be above 0 and at most {MOST_VALIDATION_SHARE}, got {self.inside_share}"
+        check_param(in_reach, told)
         for name in ("margins", "targets"):
             for value in getattr(self, name):
                 check_param(0 < value < 1, f"study.{name} are fractions between 0 and 1, got {value}")
@@ -87,17 +94,23 @@ class Cell:
     dataset: str
     model: str
     method: str
-    samples: int  # training rows
+    samples: int  # labels drawn: training rows, and of the contrast `inside` also those that validate
     seed: int
     protocol: str = "seed"  # a Protocol; always this where a method has no steps
     contrast: str = ""  # what else is done otherwise
     tuned: float | None = None  # of the key that its method tunes; None: as params.yaml says
     max_steps: int | None = None  # of the contrast fixed_steps
+    validation_share: float | None = None  # of the contrast inside
 
     @property
     def name(self) -> str:
         """What the experiment is called in `dvc exp show`."""
-        extra = {"": "", "random": "-random", "fixed_steps": f"-{self.max_steps}steps"}[self.contrast]
+        extra = {
+            "": "",
+            "random": "-random",
+            "fixed_steps": f"-{self.max_steps}steps",
+            "inside": f"-inside{100 * (self.validation_share or 0):g}",
+        }[self.contrast]
         trained = "-trained" if self.protocol == "trained" else ""
         tuned = "" if self.tuned is None else f"-{self.tuned:g}"
         words = f"{self.dataset}-{self.model}-{self.method}{trained}{tuned}{extra}-n{self.samples}-s{self.seed}"
@@ -114,7 +127,8 @@ class Cell:
         """The curve that it is a point of, for a legend."""
         if self.contrast == "fixed_steps":
             return f"{self.method}, {self.max_steps:,} steps"
-        return f"{self.method}, random carve" if self.contrast else self.method
+        told = {"": "", "random": ", random carve", "inside": ", validation inside"}
+        return f"{self.method}{told[self.contrast]}"
 
     def overrides(self) -> dict[str, str | int | float]:
         """What differs from params.yaml, by dotted key."""
@@ -129,6 +143,8 @@ class Cell:
             values["train.protocol"] = self.protocol
         if self.contrast == "random":
             values["prepare.partition"] = "random"
+        if self.validation_share is not None:
+            values["subsample.validation_share"] = self.validation_share
         if self.max_steps is not None:
             values["train.max_steps"] = self.max_steps
         if self.tuned is not None:
@@ -160,7 +176,8 @@ def cells_of(
             seed=seed,
             tuned=tuned.get((method, samples)),
             max_steps=study.fixed_steps if contrast == "fixed_steps" else None,
+            validation_share=study.inside_share if contrast == "inside" else None,
         )
         for contrast, seed, method, samples in product(contrasts, study.seeds, study.methods, sorted(study.sizes))
-        if contrast != "fixed_steps" or METHODS[method].by_steps
+        if contrast not in OF_STEPS or METHODS[method].by_steps
     ]

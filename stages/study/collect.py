@@ -140,7 +140,7 @@ def _stale(there: Sequence[Experiment], workspace: Workspace, wanted: Mapping[Ce
     asked = {workspace.varied(cell): identities for cell, identities in wanted.items()}
     said = []
     for made in there:
-        params = {"train.protocol": "seed"} | made.params()  # before there was another
+        params = {"train.protocol": "seed", "subsample.validation_share": 0} | made.params()  # before there were others
         identities = asked.get(tuple(params.get(name) for name in VARIED))
         if identities and made.altered:
             files = " and ".join(str(file) for file in made.altered)

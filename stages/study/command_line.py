@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stages.methods import METHODS
+from stages.study.groups import CONTRASTS
 
 Command = Callable[[Namespace], None]
 GRID = ("sizes", "seeds", "methods", "contrasts")
@@ -133,7 +134,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sizes": {"type": _numbers, "help": "training rows, e.g. 250,1000,8000"},
     "seeds": {"type": _numbers, "help": "e.g. 42-46 or 42,44"},
     "methods": {"type": _words(*METHODS), "help": f"of {', '.join(METHODS)}; e.g. lora,full"},
-    "contrasts": {"type": _words("fixed_steps", "random"), "help": "each again in another way"},
+    "contrasts": {"type": _words(*CONTRASTS[1:]), "help": "each again in another way"},
     "precisions": {"type": _words("bf16", "fp32"), "help": "number formats whose cells count"},
     "protocol": {"choices": ("seed", "trained"), "help": "as train.protocol"},
     "tuned": {"action": BooleanOptionalAction, "help": "with the values that `tune` chose"},

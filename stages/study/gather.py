@@ -52,12 +52,14 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
         return None
     metrics, identity = experiment.metrics, experiment.identity
     scores = metrics[paths.SCORES]
-    if scores["train_rows"] != cell.samples:
+    params = experiment.params()
+    validates_inside = params.get("subsample.validation_share", 0) > 0
+    drawn = scores["train_rows"] + (scores["val_rows"] if validates_inside else 0)
+    if drawn != cell.samples:
         raise StudyError(
-            f"experiment {experiment.name} was trained on {scores['train_rows']} rows, not {cell.samples}; "
-            "`dvc exp remove` it"
+            f"experiment {experiment.name} was trained on {drawn} rows, not {cell.samples}; `dvc exp remove` it"
         )
-    measured = measure(outputs, experiment.params(), scores)
+    measured = measure(outputs, params, scores)
     numbers = {
         "data": identity.data,
         "params_digest": identity.params_digest,

@@ -10,7 +10,7 @@ from stages.statistics.failures import Runs, failed, left_out
 from stages.study.cells import Cell
 from stages.study.store import Result, RowFacts
 
-CONTRASTS = ("", "fixed_steps", "random")
+CONTRASTS = ("", "fixed_steps", "random", "inside")
 VALIDATION_NUMBERS = ("val_accuracy", "val_loss", "best_epoch", "epochs_run", "steps")
 
 

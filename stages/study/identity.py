@@ -33,6 +33,8 @@ STAGES = ("prepare", "subsample", "train", "evaluate")
 # What every method's numbers depend on; the data set is known by its digest, whatever its folder is called.
 COMMIT = re.compile("[0-9a-f]{40}")  # of the Hub; a branch or a tag moves
 READ_BY_ALL = ("samples", "seed", "method", "prepare", "subsample")
+# Params of the data that came later, with the values that earlier results were made with; of training: Method.implied.
+IMPLIED = {"prepare.validation_ratio": "balanced", "subsample.validation_share": 0}
 OTHER_WEIGHTS = "other base weights"
 
 
@@ -91,10 +93,11 @@ def deciding_params(tree: Mapping[str, Any]) -> dict[str, Any]:
         read.append(f"train.base_models.{values['model']}")
     unread = [key for name, keys in READ_UNDER.items() if name != values.get("train.protocol", "seed") for key in keys]
     kept = {key: value for key, value in values.items() if _lies_under(key, read) and not _lies_under(key, unread)}
+    implied = {**IMPLIED, **method.implied}
     return {
         key: sorted(set(value)) if isinstance(value, list) else value  # of layers, whose order decides nothing
         for key, value in sorted(kept.items())
-        if value is not None and (key not in method.implied or value != method.implied[key])
+        if value is not None and (key not in implied or value != implied[key])
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.corpus.params import ClassRatio
-from stages.corpus.subsets import impossible, largest
+from stages.corpus.subsets import impossible, largest, smallest
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
@@ -27,6 +27,7 @@ class Pool:
     rows: Mapping[str, NDArray[np.int64]]  # by partition of the grid: (C,) rows of each class
     class_ratio: ClassRatio
     num_test_rows: int
+    validation_share: float = 0.0  # the largest of the grid: part of the samples that validates
 
     @property
     def largest(self) -> int:
@@ -34,20 +35,28 @@ class Pool:
         return min(largest(sizes, self.class_ratio) for sizes in self.rows.values())
 
     @property
+    def smallest(self) -> int:
+        """The smallest size that each partition gives."""
+        return max(smallest(sizes, self.class_ratio, self.validation_share) for sizes in self.rows.values())
+
+    @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(next(iter(self.rows.values())))
 
     def fault(self, size: int) -> str:
-        """Why this size cannot be, going on from the size; empty if it can."""
-        faults = (impossible(size, sizes, self.class_ratio) for sizes in self.rows.values())
+        """Why this size cannot be, going on from the size; empty if it can.
+
+        Where part of the samples validates, sources that must not be torn apart may leave fewer: `subsample` tells.
+        """
+        faults = (impossible(size, sizes, self.class_ratio, self.validation_share) for sizes in self.rows.values())
         return next((fault for fault in faults if fault), "")
 
     def nearest(self, size: int) -> int:
         """The largest size up to this one that the pool gives; the smallest that there is where it is below all."""
         step = self.num_classes if self.class_ratio == "balanced" else 1
         most = min(size, self.largest)
-        return max(self.num_classes, most - most % step)
+        return max(self.smallest, most - most % step)
 
     def __str__(self) -> str:
         told = (
@@ -57,13 +66,14 @@ class Pool:
         return f"training pool, {'; '.join(told)}"
 
 
-def find_pool(root: Path, dataset: str, contrasts: Sequence[str]) -> Pool | None:
+def find_pool(root: Path, dataset: str, contrasts: Sequence[str], *, inside_share: float = 0.0) -> Pool | None:
     """Read and carve the data set as `prepare` would, in a process of its own; None where its source is not at hand.
 
     Args:
         root: The repository.
         dataset: A folder in data/sources.
         contrasts: Of the grid; `random` has a pool of its own.
+        inside_share: Of the contrast `inside`, whose smallest size is larger.
 
     Raises:
         StudyError: If `prepare` would refuse, with what it would say.
@@ -81,6 +91,7 @@ def find_pool(root: Path, dataset: str, contrasts: Sequence[str]) -> Pool | None
         rows={kind: np.array(sizes) for kind, sizes in told["pools"].items()},
         class_ratio=params["subsample"]["class_ratio"],
         num_test_rows=told["test_rows"],
+        validation_share=max(params["subsample"]["validation_share"], inside_share if "inside" in contrasts else 0.0),
     )
 
 
@@ -100,7 +111,7 @@ def fit(study: StudyParams, pool: Pool, *, asked: bool) -> StudyParams:
     sizes = sorted({pool.nearest(size) for size in study.sizes})
     listed = ",".join(str(each) for each in sizes)
     if asked:
-        beside = "samples " if fault.startswith("must") else ""
+        beside = "samples " if fault.startswith(("must", "cannot")) else ""
         raise StudyError(f"--sizes: {beside}{fault}. What can be done: --sizes {listed}")
     before, now = (", ".join(f"{each:,}" for each in listing) for listing in (study.sizes, sizes))
     say(f"sizes {now} instead of {before} (study.sizes in params.yaml): {fault}")

@@ -26,7 +26,20 @@ TEXTS = (  # digests and versions of libraries may look like numbers
     *("key", "commit", "contrast", "data", "params_digest", "weights_sha256", "claim"),
     *("python", "torch", "transformers", "peft", "scikit_learn"),
 )
-IDENTITY = ["dataset", "model", "method", "protocol", "contrast", "samples", "seed", "max_steps", "tuned"]
+IDENTITY = [
+    *(
+        "dataset",
+        "model",
+        "method",
+        "protocol",
+        "contrast",
+        "samples",
+        "seed",
+        "max_steps",
+        "validation_share",
+        "tuned",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +228,7 @@ def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) ->
     for at in range(1, num_classes):
         logits[:, at] = frame[f"{key}:{at}"]
     max_steps = record["max_steps"]
+    share = record.get("validation_share", "")  # cells of before it was a choice have none
     return Result(
         cell=Cell(
             dataset=record["dataset"],
@@ -225,6 +239,7 @@ def _result(record: Mapping[Any, Any], frame: pd.DataFrame, num_classes: int) ->
             samples=int(record["samples"]),
             seed=int(record["seed"]),
             max_steps=None if max_steps == "" else int(float(max_steps)),
+            validation_share=None if share == "" else float(share),
             tuned=None if record["tuned"] == "" else float(record["tuned"]),
         ),
         key=key,

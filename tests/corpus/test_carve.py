@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.corpus.carve import Sources, carve, fair_shares
+from stages.corpus.carve import Sources, carve, fair_shares, natural_shares
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,39 @@ def test_shares_are_met_where_they_can_be_and_as_equal_as_they_can_be(num_rows, 
     assert all(share >= shares.max() - 1 for share, room in zip(shares, most, strict=True) if share < room)
 
 
+@pytest.mark.parametrize(
+    ("num_rows", "most", "sizes", "shares"),
+    [
+        (100, [450, 50], [900, 100], [90, 10]),
+        (10, [450, 50], [900, 100], [9, 1]),
+        (4, [450, 1], [998, 2], [3, 1]),
+        (60, [20, 50], [40, 100], [17, 43]),
+        (60, [5, 80], [60, 160], [5, 55]),
+        (0, [5, 5], [10, 10], [0, 0]),
+    ],
+)
+def test_natural_shares_follow_the_sizes_and_leave_no_class_out(num_rows, most, sizes, shares):
+    assert natural_shares(num_rows, most, np.array(sizes)).tolist() == shares
+
+
+@given(
+    num_rows=st.integers(0, 200),
+    classes=st.lists(st.tuples(st.integers(0, 50), st.integers(1, 3)), min_size=1, max_size=9),
+)
+def test_natural_shares_are_met_where_they_can_be(num_rows, classes):
+    most = [room for room, _ in classes]
+    shares = natural_shares(num_rows, most, np.array([room * times + 1 for room, times in classes]))
+
+    assert shares.sum() == min(num_rows, sum(most))
+    assert (shares <= most).all()
+
+
 def carved(sources, labels, num_rows):
     """With the sources, lists of rows, held out in this order."""
     ranks = np.repeat(np.arange(len(sources)), [len(rows) for rows in sources])
     made = Sources.of_pairs(ranks, np.concatenate(sources), num_sources=len(sources))
-    found = carve(made, np.array(labels), num_rows=num_rows, num_classes=2, generator=np.random.default_rng(0))
+    generator = np.random.default_rng(0)
+    found = carve(made, np.array(labels), num_rows=num_rows, num_classes=2, ratio="balanced", generator=generator)
     return found.validation.tolist(), found.pool.tolist(), found.sources_held_out
 
 
@@ -49,6 +77,16 @@ def test_rows_are_joined_over_any_number_of_sources(pairs):
     joined = Sources.of_pairs(ranks, rows, num_sources=10).joined(20)
 
     assert joined.tolist() == [min(next(group for group in groups if row in group)) for row in range(20)]
+
+
+@given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 19)), max_size=40))
+def test_the_sources_of_each_row_are_the_same_pairs_the_other_way_round(pairs):
+    ranks, rows = (np.array(column, dtype=np.int64) for column in (zip(*pairs, strict=True) if pairs else ((), ())))
+
+    of_each = Sources.of_pairs(ranks, rows, num_sources=10).of_each_row(20)
+
+    assert len(of_each) == 20
+    assert {(source, row) for row, sources in enumerate(of_each) for source in sources.tolist()} == set(pairs)
 
 
 def test_a_row_validates_once_all_its_sources_are_held_out():

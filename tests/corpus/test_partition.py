@@ -27,8 +27,8 @@ SENTENCES = [
 ]
 
 
-def params(rows, kind="grouped", seed=0):
-    return PrepareParams(partition=kind, split_seed=seed, validation_rows=rows)
+def params(rows, kind="grouped", seed=0, ratio="balanced"):
+    return PrepareParams(partition=kind, split_seed=seed, validation_rows=rows, validation_ratio=ratio)
 
 
 def with_parts(sentences):
@@ -119,7 +119,7 @@ def test_of_unrelated_rows_none_is_lost_and_each_class_gives_what_it_can(sizes, 
 
 
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2)), min_size=6, max_size=80),
+    rows=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 2)), min_size=18, max_size=80),
     wanted=st.integers(3, 12),
     seed=st.integers(0, 3),
 )
@@ -137,6 +137,56 @@ def test_every_row_whose_group_does_not_validate_stays_in_the_pool(rows, wanted,
     assert parts.pool.row_ids.tolist() == [row for row, group in enumerate(groups) if group not in validating]
     assert_half_of_each_class_is_left(parts.pool, Counter(labels))
     assert parts.sources_held_out == len(validating)
+
+
+@given(
+    sizes=st.lists(st.integers(4, 60), min_size=2, max_size=6),
+    share=st.floats(0.1, 0.4),
+    seed=st.integers(0, 3),
+    kind=st.sampled_from(["grouped", "random"]),
+)
+@settings(deadline=None)
+def test_natural_validation_rows_have_the_classes_as_the_pool_has_them(sizes, share, seed, kind):
+    wanted = int(share * sum(sizes))
+    assume(wanted >= 2 * len(sizes))
+    parts = partition(unrelated_source(sizes), params(wanted, kind, seed, ratio="natural"))
+    validating = np.bincount(parts.validation.labels, minlength=len(sizes))
+
+    assert validating.sum() == wanted
+    assert validating.min() >= 1
+    assert parts.rows_dropped == 0
+    exact = wanted * np.array(sizes) / sum(sizes)
+    assert (np.abs(validating - exact) <= len(sizes) / 2 + 1).all()
+
+
+@given(rows=ROWS, seed=st.integers(0, 3), wanted=st.integers(2, 5))
+@settings(deadline=None)
+def test_no_natural_validation_row_overlaps_with_the_pool(rows, seed, wanted):
+    assume(len({label for _, label in rows}) == 2)
+    try:
+        parts = partition(make_source(rows), params(wanted, seed=seed, ratio="natural"))
+    except ParamsError:
+        reject()
+
+    assert overlapping(parts.validation, parts.pool) == []
+    assert len(parts.validation) == wanted
+
+
+@pytest.mark.parametrize("kind", ["grouped", "random"])
+def test_where_no_row_is_held_out_all_are_in_the_pool(kind):
+    parts = partition(make_source(SENTENCES), params(0, kind))
+
+    assert (len(parts.pool), len(parts.validation), parts.rows_dropped) == (len(SENTENCES), 0, 0)
+    assert parts.validation_origin == "none: prepare.validation_rows is 0"
+
+
+def test_groups_stay_with_the_rows_of_a_grouped_pool_alone():
+    groups = [at // 4 for at in range(len(SENTENCES))]
+    source = make_source(SENTENCES, groups=groups)
+    parts = partition(source, params(10))
+
+    assert parts.pool.groups.tolist() == [groups[row] for row in parts.pool.row_ids]
+    assert partition(source, params(10, "random")).pool.groups is None
 
 
 def test_a_rare_class_does_not_cost_rows_of_the_others():

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from stages.corpus.subsets import nested_subset
+from stages.corpus.carve import Sources, find_sources
+from stages.corpus.subsets import impossible, nested_subset, shared_subset, smallest
 from stages.foundation.errors import ParamsError
+from tests.corpus.making import make_split, occurs_in
 
 LABELS = np.repeat([0, 1, 2], [30, 50, 40])
 
@@ -100,3 +102,145 @@ def test_a_size_beyond_the_smallest_class_names_what_each_ratio_gives():
         ParamsError, match=r"smallest class has 30 rows.*`subsample.class_ratio: natural` .* up to 120$"
     ):
         subset(93)
+
+
+def shared(samples, *, labels=LABELS, sources=None, seed=0, ratio="balanced", share=0.2):
+    return shared_subset(labels, sources, samples=samples, seed=seed, class_ratio=ratio, validation_share=share)
+
+
+def sources_of(labels, groups):
+    return Sources.of_pairs(groups, np.arange(len(labels)), num_sources=int(groups.max()) + 1)
+
+
+@st.composite
+def grouped_rows(draw):
+    """Labels of three classes and a group for each row."""
+    labels = draw(st.lists(st.integers(0, 2), min_size=30, max_size=150))
+    assume(len(set(labels)) == 3)
+    groups = draw(st.lists(st.integers(0, 60), min_size=len(labels), max_size=len(labels)))
+    return np.array(labels), np.array(groups)
+
+
+@given(
+    rows=grouped_rows(),
+    ratio=st.sampled_from(["balanced", "natural"]),
+    share=st.sampled_from([0.1, 0.2, 0.5]),
+    seed=st.integers(0, 3),
+    samples=st.integers(6, 120),
+    more=st.integers(0, 40),
+)
+@settings(deadline=None, max_examples=300)
+def test_a_share_that_validates_is_nested_and_shares_no_source(rows, ratio, share, seed, samples, more):
+    labels, groups = rows
+    step = 3 if ratio == "balanced" else 1
+    try:
+        small, large = (
+            shared(
+                size - size % step,
+                labels=labels,
+                sources=sources_of(labels, groups),
+                seed=seed,
+                ratio=ratio,
+                share=share,
+            )
+            for size in (samples, samples + more)
+        )
+    except ParamsError:
+        reject()
+
+    for one, other in ((small.train, large.train), (small.validation, large.validation)):
+        assert one.tolist() == other[: len(one)].tolist()
+    assert len({*large.train.tolist(), *large.validation.tolist()}) == samples + more - (samples + more) % step
+    assert set(groups[large.train]).isdisjoint(groups[large.validation])
+    drawn, validating = (
+        np.bincount(labels[part], minlength=3)
+        for part in (np.concatenate([large.train, large.validation]), large.validation)
+    )
+    assert (np.abs(validating - share * drawn) <= 0.5 + 1e-9).all()
+    assert validating.min() >= 1
+    assert (drawn - validating).min() >= 1
+
+
+@given(
+    texts=st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=5).map(" ".join), min_size=12, unique=True),
+    seed=st.integers(0, 3),
+)
+@settings(deadline=None)
+def test_no_row_that_validates_is_part_of_one_that_trains_or_the_other_way_round(texts, seed):
+    split = make_split([(text, at % 2) for at, text in enumerate(texts)])
+    sources, _ = find_sources(split, np.random.default_rng(0))
+    try:
+        drawn = shared(6, labels=split.labels, sources=sources, seed=seed)
+    except ParamsError:
+        reject()
+    train, validation = ([texts[row] for row in part] for part in (drawn.train, drawn.validation))
+
+    assert (len(train), len(validation)) == (4, 2)
+    assert not [(a, b) for a in train for b in validation if occurs_in(a, b) or occurs_in(b, a)]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_where_no_source_is_torn_the_rows_are_those_of_the_plain_subset(share, seed):
+    drawn = shared(60, seed=seed, share=share)
+
+    assert sorted([*drawn.train, *drawn.validation]) == sorted(subset(60, seed=seed))
+    assert np.bincount(LABELS[drawn.validation]).tolist() == [round(20 * share)] * 3
+    assert np.bincount(LABELS[drawn.train]).tolist() == [20 - round(20 * share)] * 3
+
+
+@pytest.mark.parametrize("ratio", ["balanced", "natural"])
+def test_all_rows_of_the_pool_can_be_shared_out(ratio):
+    labels = np.repeat([0, 1], [40, 40])
+    drawn = shared(80, labels=labels, ratio=ratio)
+
+    assert sorted([*drawn.train, *drawn.validation]) == list(range(80))
+
+
+def test_the_seed_decides_which_rows_validate():
+    assert shared(30, seed=1).validation.tolist() == shared(30, seed=1).validation.tolist()
+    assert set(shared(30, seed=1).validation) != set(shared(30, seed=2).validation)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    ratio=st.sampled_from(["balanced", "natural"]),
+    share=st.sampled_from([0.05, 0.2, 0.5]),
+)
+@settings(deadline=None)
+def test_the_smallest_size_with_a_row_of_each_class_on_either_side_is_known_beforehand(sizes, ratio, share):
+    labels, counts = np.repeat(np.arange(len(sizes)), sizes), np.array(sizes)
+    least = smallest(counts, ratio, share)
+    if impossible(least, counts, ratio, share):
+        assert least > sum(sizes)
+        with pytest.raises(ParamsError):
+            shared(len(sizes) * min(sizes), labels=labels, ratio=ratio, share=share)
+        return
+
+    drawn = shared(least, labels=labels, ratio=ratio, share=share)
+    assert set(labels[drawn.train]) == set(labels[drawn.validation]) == set(range(len(sizes)))
+    with pytest.raises(ParamsError):
+        shared(least - (len(sizes) if ratio == "balanced" else 1), labels=labels, ratio=ratio, share=share)
+
+
+def test_too_few_samples_for_a_share_are_refused_with_the_fewest_that_do():
+    with pytest.raises(ParamsError, match=r"samples must be at least 9, so that each class .* a share of 0.2, got 6$"):
+        shared(6)
+    with pytest.raises(ParamsError, match=r"samples cannot be 12: the smallest class has 2 rows, too few so that"):
+        shared(12, labels=np.array([0] * 30 + [1] * 2), ratio="natural")
+
+
+def test_sources_that_would_be_torn_are_refused_with_what_can_be():
+    groups = np.where(np.arange(120) < 114, 0, np.arange(120))  # all of two classes, and most of the third, are one
+    with pytest.raises(ParamsError, match=r"samples 30 cannot have a share of 0.2 .*: no size can, with this seed;"):
+        shared(30, sources=sources_of(LABELS, groups))
+
+    labels, groups = np.tile([0, 1], 40), np.arange(80) // 2
+    groups[10:] = 99  # of the other 10 rows no 16 validate
+    for seed in range(5):
+        with pytest.raises(ParamsError) as refusal:
+            shared(80, labels=labels, sources=sources_of(labels, groups), seed=seed)
+        most = int(str(refusal.value).split("at most ")[1].split(" ")[0])
+        assert len(shared(most, labels=labels, sources=sources_of(labels, groups), seed=seed).train) < most
+        with pytest.raises(ParamsError):
+            shared(most + 2, labels=labels, sources=sources_of(labels, groups), seed=seed)

@@ -105,6 +105,17 @@ def texts_record() -> Record:
     return record
 
 
+def validation_record() -> Record:
+    """Which rows validate: with the classes as the pool has them, or taken out of the samples."""
+    _write_uneven_data()
+    uneven = {"dataset": "uneven", "prepare.validation_rows": 40}
+    record = {"natural": _rows(uneven | {"prepare.validation_ratio": "natural"}, sizes=(40,))}
+    for name, changes in (("balanced", {}), ("natural", {"subsample.class_ratio": "natural"})):
+        shared = uneven | changes | {"prepare.validation_rows": 0, "subsample.validation_share": 0.2}
+        record[f"a {name} share"] = _rows(shared, sizes=(20, 60), parts=(paths.SUBSET, paths.VALIDATION))
+    return record
+
+
 def sst2_record() -> Record:
     """The rows of SST-2 itself, where it lies beside the checkout."""
     folder = paths.SOURCES / "sst2-files"
@@ -236,6 +247,7 @@ def records() -> dict[str, Callable[[], Record]]:
         f"corpus-{versions.CORPUS}": corpus_record,
         f"corpus-{versions.CORPUS}-sst2": sst2_record,
         f"corpus-{versions.CORPUS}-texts": texts_record,
+        f"corpus-{versions.CORPUS}-validation": validation_record,
         training: training_record,
         **{name: make for method in METHODS for name, make in _method_records(method).items()},
         f"passes-{training}": passes_record,
@@ -264,15 +276,17 @@ def computed(make: Callable[[], Record]) -> Record:
         return make()
 
 
-def _rows(changes: dict[str, Any], *, sizes: tuple[int, ...]) -> Record:
+def _rows(changes: dict[str, Any], *, sizes: tuple[int, ...], parts: tuple[Path, ...] = (paths.SUBSET,)) -> Record:
     write_params(changes)
     prepare.main()
-    record = {path.stem: _row_digest(read_split(path)) for path in (paths.POOL, paths.VALIDATION, paths.TEST)}
+    record = {path.stem: _row_digest(read_split(path)) for path in (paths.POOL, paths.HELD_OUT, paths.TEST)}
     for samples in sizes:
         for seed in (42, 43):
             write_params(changes | {"samples": samples, "seed": seed})
             subsample.main()
-            record[f"{samples} rows, seed {seed}"] = _row_digest(read_split(paths.SUBSET))
+            for part in parts:
+                beside = "" if part == paths.SUBSET else f", {part.stem}"
+                record[f"{samples} rows, seed {seed}{beside}"] = _row_digest(read_split(part))
     return record
 
 
@@ -370,6 +384,20 @@ def _write_grouped_data() -> None:
     (folder / "train.tsv").write_text("\n".join(["sentence\tlabel\tauthor", *lines]) + "\n")
     (folder / "dev.tsv").write_text("sentence\tlabel\tauthor\nnew one\t0\tx\nnew two\t1\ty\n")
     (folder / "dataset.yaml").write_text("group: author\n")
+
+
+def _write_uneven_data() -> None:
+    """Sentences with their first three words, which four of them share; a fifth is of the second class."""
+    folder = paths.SOURCES / "uneven"
+    folder.mkdir(parents=True)
+    rows = {}
+    for at in range(240):
+        first = f"number {at // 4} is"
+        for text in (f"{first} followed by {at}", first):
+            rows.setdefault(text, int(at % 5 == 0))
+    lines = [f"{text}\t{label}" for text, label in rows.items()]
+    (folder / "train.tsv").write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
+    (folder / "dev.tsv").write_text("sentence\tlabel\nnew one\t0\nnew two\t1\n")
 
 
 def _write_overlapping_data() -> None:

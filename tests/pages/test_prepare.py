@@ -13,7 +13,7 @@ from stages.foundation.split import read_split
 from tests.corpus.real_sst2 import FOLDER, needs_sst2
 from tests.pages.workspace import complaint, run_as_program, write_own_data, write_params
 
-OUTPUTS = (paths.POOL, paths.VALIDATION, paths.TEST, paths.DATA_CARD, paths.POOL_METRICS)
+OUTPUTS = (paths.POOL, paths.HELD_OUT, paths.TEST, paths.DATA_CARD, paths.POOL_METRICS)
 OWN_DATA = {"dataset": "mine", "prepare.validation_rows": 20}
 
 
@@ -31,7 +31,7 @@ def study():
 
 def test_own_data_become_pool_validation_and_test(study):
     study()
-    pool, validation, test = (read_split(path) for path in (paths.POOL, paths.VALIDATION, paths.TEST))
+    pool, validation, test = (read_split(path) for path in (paths.POOL, paths.HELD_OUT, paths.TEST))
     metrics = read_json(paths.POOL_METRICS)
 
     assert np.bincount(validation.labels).tolist() == [10, 10]
@@ -57,6 +57,7 @@ def test_the_card_says_what_the_data_are(study):
         "partition": "grouped",
         "validation": f"drawn from {read_json(paths.POOL_METRICS)['sources_held_out']} source sentences held out of "
         "the training rows",
+        "validation_ratio": "balanced",
         "test": "dev.tsv (there is no test file)",
         "read": [
             {"term": "train split", "told": "train.tsv, tab-separated, 300 rows"},
@@ -70,12 +71,12 @@ def test_the_card_says_what_the_data_are(study):
 
 def test_dataset_yaml_chooses_the_positive_class_and_moves_no_row(study):
     study()
-    before = [path.read_bytes() for path in (paths.POOL, paths.VALIDATION, paths.TEST)]
+    before = [path.read_bytes() for path in (paths.POOL, paths.HELD_OUT, paths.TEST)]
     write_text(paths.SOURCES / "mine" / "dataset.yaml", "positive: 0\n")
     study()
 
     assert read_json(paths.DATA_CARD)["positive"] == "0"
-    assert [path.read_bytes() for path in (paths.POOL, paths.VALIDATION, paths.TEST)] == before
+    assert [path.read_bytes() for path in (paths.POOL, paths.HELD_OUT, paths.TEST)] == before
 
 
 def test_a_positive_class_that_is_none_is_refused(study):
@@ -104,10 +105,30 @@ def test_the_same_params_give_the_same_bytes_whatever_samples_and_seed_are(study
 
 def test_the_split_seed_draws_other_validation_rows(study):
     study()
-    first = read_split(paths.VALIDATION).row_ids.tolist()
+    first = read_split(paths.HELD_OUT).row_ids.tolist()
     study(**{"prepare.split_seed": 1})
 
-    assert read_split(paths.VALIDATION).row_ids.tolist() != first
+    assert read_split(paths.HELD_OUT).row_ids.tolist() != first
+
+
+@pytest.mark.parametrize(("ratio", "validating"), [("balanced", [10, 10]), ("natural", [4, 16])])
+def test_validation_rows_may_have_the_classes_as_the_pool_has_them(study, capsys, ratio, validating):
+    lines = [f"this row stands alone as number {at}\t{'rare' if at % 5 == 0 else 'usual'}" for at in range(200)]
+    write_text(paths.SOURCES / "mine/train.tsv", "\n".join(["sentence\tlabel", *lines]) + "\n")
+    write_text(paths.SOURCES / "mine/dev.tsv", "sentence\tlabel\nnew one\trare\n")
+    study(**{"prepare.validation_ratio": ratio})
+
+    assert np.bincount(read_split(paths.HELD_OUT).labels).tolist() == validating
+    assert read_json(paths.DATA_CARD)["validation_ratio"] == ratio
+    assert "fewer rows of" not in capsys.readouterr().out
+
+
+def test_where_no_row_is_held_out_the_pool_has_them_all(study):
+    study(**{"prepare.validation_rows": 0})
+    metrics = read_json(paths.POOL_METRICS)
+
+    assert len(read_split(paths.HELD_OUT)) == metrics["rows_held_out"] == metrics["pool_val_any"] == 0
+    assert metrics["pool_rows"] == len(read_split(paths.POOL)) == metrics["rows_read"] - metrics["rows_duplicate"]
 
 
 def test_a_random_partition_shows_in_the_overlap(study):
@@ -149,7 +170,9 @@ def test_it_says_which_rows_were_dropped_and_why_and_which_class_validates_with_
         ({"dataset": 5}, "params.yaml: dataset must be text, got 5"),
         ({"prepare.partition": "magic"}, "params.yaml: prepare.partition must be grouped or random, got 'magic'"),
         ({"prepare.split_seed": -1}, "params.yaml: prepare.split_seed must be 0 or more, got -1"),
-        ({"prepare.validation_rows": 0}, "params.yaml: prepare.validation_rows must be at least 1, got 0"),
+        ({"prepare.validation_rows": -1}, "params.yaml: prepare.validation_rows must be 0 or more, got -1"),
+        ({"prepare.validation_rows": 1}, "params.yaml: prepare.validation_rows must be at least 2, one for each class"),
+        ({"prepare.validation_ratio": "odd"}, "params.yaml: prepare.validation_ratio must be balanced or natural, got"),
         ({"prepare.validation_rows": 10_000}, "params.yaml: prepare.validation_rows asks for 10000 rows, but at most"),
     ],
 )

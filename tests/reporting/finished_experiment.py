@@ -26,7 +26,7 @@ seed: 42
 dataset: reviews
 model: minilm
 method: lora
-subsample: {class_ratio: balanced}
+subsample: {class_ratio: balanced, validation_share: 0}
 train:
   protocol: seed
   trained: {min_steps: 1000, validations: 20, warmup: 0.06, patience: 6}
@@ -127,7 +127,8 @@ def write_experiment(
     write_text(paths.PIPELINE, PIPELINE)
     write_text(paths.PARAMS, PARAMS)
     card: dict[str, Any] = {"dataset": "reviews", "kind": "phrase_banks", "revision": "", "synthetic": synthetic}
-    card |= {"validation": "drawn from 200 source sentences", "test": "made from other phrase banks"}
+    card |= {"validation": "drawn from 200 source sentences", "validation_ratio": "balanced"}
+    card |= {"test": "made from other phrase banks"}
     card |= {"label_names": list(split.label_names), "partition": "grouped"}
     write_json(paths.DATA_CARD, card | {"positive": split.label_names[1] if split.num_classes == 2 else None})
     write_split(paths.TEST, split)

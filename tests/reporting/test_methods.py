@@ -100,7 +100,7 @@ def test_tfidf_has_no_model_no_learning_rate_and_no_epochs():
 
 
 def test_only_what_drops_out_is_said_to():
-    assert {method for method in ("lora", "full", "head", "tfidf") if "dropout" in curves_note(view(method))} == {
+    assert {method for method in ("lora", "full", "head", "tfidf") if "dropout" in curves_note(view(method), 1000)} == {
         "lora",
         "full",
     }
@@ -111,7 +111,7 @@ def test_a_budget_in_steps_is_told_and_what_an_epoch_then_is():
     params = view("full", max_steps=2000)
 
     assert rows(params)["optimizer steps"] == "at most 2,000, in 5 equal rounds, here called epochs"
-    assert "an equal share of 2,000 steps" in curves_note(params)
+    assert "an equal share of 2,000 steps" in curves_note(params, 1000)
 
 
 def test_a_small_share_of_trained_parameters_is_not_rounded_to_none():

@@ -19,6 +19,7 @@ STUDY = StudyParams(
     tuning=TuningParams(factors=[0.5, 1.0, 2.0], seeds=[7]),
     contrasts=[],
     fixed_steps=1750,
+    inside_share=0.2,
     precisions=["auto"],
     margins=[0.01, 0.02],
     targets=[0.8, 0.99],
@@ -45,18 +46,19 @@ def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Resul
     score -= np.quantile(score, 1 - accuracy)
     logits = np.zeros((num_rows, 2), dtype=np.float32)
     logits[:, 1] = np.where(rows.labels == 1, 3 * score, -3 * score)
+    inside = round((cell.validation_share or 0) * cell.samples)  # rows of the samples that validate
     steps = 0 if cell.method == "tfidf" else cell.max_steps or 5 * cell.samples // 32
     told = {
         "data": "0123.dir",
         "params_digest": "9a9a",
         "synthetic": False,
-        "train_rows": cell.samples,
+        "train_rows": cell.samples - inside,
         "test_accuracy": accuracy,
         "val_accuracy": accuracy + (0.05 if cell.contrast == "random" else 0.01),
         "val_loss": 0.3,
         "best_epoch": 2,
         "epochs_run": 4,
-        "val_rows": 1000,
+        "val_rows": inside or 1000,
         "test_rows": num_rows,
         "subset_val_any": 900 if cell.contrast == "random" else 0,
         "trainable_parameters": 74498,
@@ -84,7 +86,7 @@ def made_result(cell: Cell, rows: RowFacts, accuracy: float, **numbers) -> Resul
     return Result(cell=cell, key=f"{cell.name} {told['precision_used']}", numbers=told, logits=logits)
 
 
-def a_cell(method="lora", samples=1000, seed=1, contrast="", max_steps=None) -> Cell:
+def a_cell(method="lora", samples=1000, seed=1, contrast="", max_steps=None, validation_share=None) -> Cell:
     return Cell(
         dataset="mine",
         model="minilm",
@@ -93,6 +95,7 @@ def a_cell(method="lora", samples=1000, seed=1, contrast="", max_steps=None) -> 
         samples=samples,
         seed=seed,
         max_steps=max_steps,
+        validation_share=validation_share,
     )
 
 

@@ -46,6 +46,33 @@ def test_a_point_is_the_mean_of_its_seeds_within_its_interval(found):
             assert point.accuracy.low < mean < point.accuracy.high
 
 
+def test_labels_paid_are_the_samples_where_validation_lies_inside_and_more_where_it_does_not():
+    cells = {a_cell(): 0.8, a_cell(contrast="inside", validation_share=0.2): 0.78, a_cell("tfidf"): 0.7}
+    found = analyse(made_coverage(cells), with_study(), with_sentences=False)
+
+    told = {
+        curve.name: (point.train_rows, point.val_rows, point.labels_paid)
+        for curve in found.curves
+        for point in curve.points
+    }
+    assert told == {
+        "lora": (1000, 1000, 2000),
+        "lora, validation inside": (800, 200, 1000),
+        "tfidf": (1000, 0, 1000),
+    }
+
+
+def test_where_every_cell_validates_inside_its_samples_tfidf_pays_for_what_it_does_not_train_on():
+    cell = a_cell("tfidf")
+    coverage = made_coverage({cell: 0.7})
+    inside = made_result(cell, coverage.results.rows, 0.7, train_rows=800, val_rows=200)
+    results = replace(coverage.results, by_key={inside.key: inside})
+
+    point = analyse(replace(coverage, results=results), with_study(), with_sentences=False).curves[0].points[0]
+
+    assert (point.train_rows, point.val_rows, point.labels_paid) == (800, 200, 1000)
+
+
 def test_a_curve_is_fitted_from_three_sizes_on_and_says_why_not_below(found):
     by_name = {curve.name: curve for curve in found.curves}
 

@@ -35,6 +35,16 @@ def test_contrasts_repeat_the_grid_under_another_protocol_and_tfidf_has_no_steps
     assert {cell.max_steps for cell in cells if cell.contrast == "fixed_steps"} == {1750}
 
 
+def test_validation_inside_the_samples_is_a_contrast_of_what_has_a_checkpoint_to_choose():
+    cells = cells_of(with_study(contrasts=["inside"], inside_share=0.25), dataset="mine", model="minilm")
+    inside = [cell for cell in cells if cell.contrast]
+
+    assert {(cell.method, cell.validation_share) for cell in inside} == {("lora", 0.25)}
+    assert inside[0].name == "mine-minilm-lora-inside25-n250-s1"
+    assert inside[0].curve == "lora, validation inside"
+    assert inside[0].overrides()["subsample.validation_share"] == 0.25
+
+
 def test_a_cell_overrides_what_tells_it_apart_and_nothing_else():
     plain = {"samples": 1000, "seed": 1, "dataset": "mine", "model": "minilm", "method": "lora"}
     plain |= {"train.protocol": "seed"}
@@ -84,6 +94,8 @@ def test_the_studys_protocol_is_that_of_its_cells_and_of_none_that_has_no_steps(
         ({"precisions": ["auto", "bf16"]}, r"study.precisions must be \[auto\] or name each, got"),
         ({"protocol": "trained", "contrasts": ["fixed_steps"]}, "fixed_steps belongs to study.protocol: seed"),
         ({"fixed_steps": 0}, "study.fixed_steps must be at least 1, got 0"),
+        ({"inside_share": 0.0}, "study.inside_share must be above 0 and at most 0.5, got 0.0"),
+        ({"inside_share": 0.6}, "study.inside_share must be above 0 and at most 0.5, got 0.6"),
     ],
 )
 def test_a_grid_that_cannot_be_is_refused(change, complaint):

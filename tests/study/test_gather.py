@@ -74,6 +74,23 @@ def test_an_experiment_that_was_trained_on_another_number_of_rows_is_refused(mad
         gather(tmp_path, made, a_cell(samples=250))
 
 
+@pytest.mark.parametrize(("share", "samples"), [(0, 800), (0.2, 1000)])
+def test_what_validates_out_of_the_samples_is_part_of_the_cells_size(made, tmp_path, share, samples):
+    params = PARAMS | {"subsample.validation_share": share}
+    scores = {"train_rows": 800, "val_rows": 200, "epochs_run": 3}
+    of_share = replace(
+        made,
+        lock={"stages": {"train": {"params": {"params.yaml": params}}}},
+        metrics={**made.metrics, paths.SCORES: scores},
+    )
+
+    _, result = gather(tmp_path, of_share, a_cell(samples=samples))
+
+    assert (result.numbers["train_rows"], result.numbers["steps"]) == (800, 75)
+    with pytest.raises(StudyError, match=f"was trained on {samples} rows, not {1800 - samples}"):
+        gather(tmp_path, of_share, a_cell(samples=1800 - samples))
+
+
 def test_an_experiment_whose_outputs_are_gone_gives_nothing(made, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "read_outputs", lambda *_: None)
 

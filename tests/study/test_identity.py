@@ -213,6 +213,22 @@ def test_a_param_that_came_later_is_in_the_identity_by_any_other_value(method, k
     assert other == before | {key: f"not {implied}"}
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("key", "before", "other"),
+    [("prepare.validation_ratio", "balanced", "natural"), ("subsample.validation_share", 0.0, 0.2)],
+)
+def test_how_validation_rows_are_drawn_is_in_the_identity_where_it_is_another_way_than_before(
+    method, key, before, other
+):
+    plain, as_before, otherwise = (
+        deciding_params({"method": method, "model": "minilm", **told}) for told in ({}, {key: before}, {key: other})
+    )
+
+    assert as_before == plain
+    assert otherwise == plain | {key: other}
+
+
 UNDER_TRAINED = {"train.protocol": "trained", "train.trained": {"min_steps": 1000, "validations": 20}}
 
 

@@ -67,6 +67,14 @@ def test_a_size_that_was_asked_for_is_refused_with_what_can_be_done(sizes, compl
         fit(grid(*sizes), pool(527, 1305), asked=True)
 
 
+def test_where_validation_lies_inside_the_samples_the_smallest_size_is_larger():
+    found = replace(pool(600, 600), validation_share=0.2)
+
+    assert fit(grid(2, 4, 6, 100), found, asked=False).sizes == [6, 100]
+    with pytest.raises(StudyError, match=r"samples must be at least 6, so that .* What can be done: --sizes 6$"):
+        fit(grid(4), found, asked=True)
+
+
 def test_the_pool_is_the_one_that_prepare_would_make(tmp_path):
     copy_project(tmp_path, {"dataset": "mine", "prepare.validation_rows": 20})
     with chdir(tmp_path):
@@ -81,6 +89,8 @@ def test_the_pool_is_the_one_that_prepare_would_make(tmp_path):
     assert found.rows["random"].sum() > made["pool_rows"]
     assert found.num_test_rows == 60
     assert found.largest == made["pool_balanced_max"]
+    assert found.validation_share == 0
+    assert find_pool(tmp_path, "mine", ["inside"], inside_share=0.25).validation_share == 0.25
     assert f"grouped: {made['pool_rows']} rows" in str(found)
 
 

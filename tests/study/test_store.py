@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stages.foundation.errors import StudyError
@@ -29,6 +30,7 @@ def empty_folder(tmp_path, monkeypatch):
 
 def test_what_was_recorded_is_read_back_to_the_last_bit():
     cells = rising("lora") | {a_cell(contrast="fixed_steps", max_steps=40): 0.7, a_cell(contrast="random"): 0.8}
+    cells |= {a_cell(contrast="inside", validation_share=0.2): 0.75}
     written = made_coverage(cells).results
 
     write_results("mine", written)
@@ -41,6 +43,15 @@ def test_what_was_recorded_is_read_back_to_the_last_bit():
         np.testing.assert_array_equal(read.by_key[key].logits, result.logits)
     for name in ("row_ids", "labels", "num_words", "negates", "label_names"):
         np.testing.assert_array_equal(getattr(read.rows, name), getattr(written.rows, name))
+
+
+def test_a_record_of_before_validation_could_lie_inside_the_samples_is_read():
+    write_results("mine", made_coverage(rising("lora")).results)
+    table, _ = files_of("mine")
+    columns = pd.read_csv(table, dtype=str, keep_default_na=False)
+    columns.drop(columns="validation_share").to_csv(table, index=False)
+
+    assert {result.cell for result in read_results("mine").by_key.values()} == set(rising("lora"))
 
 
 def test_several_classes_are_read_back_as_well():

@@ -67,7 +67,8 @@ def _more_epochs(params: ReportView, outputs: Outputs) -> Step | None:
     """Whether it was trained for long enough."""
     if not METHODS[params.method].by_steps:
         return None
-    losses, longer = outputs.history["val_loss"], f"{RUN} -S {_twice_as_long(params)}"
+    longer = f"{RUN} -S {_twice_as_long(params, outputs.scores['train_rows'])}"
+    losses = outputs.history["val_loss"]
     if len(losses) == 1:
         return Step("One epoch cannot tell whether the validation loss still falls; try more:", longer)
     if outputs.scores["best_epoch"] < len(losses):
@@ -80,13 +81,13 @@ def _more_epochs(params: ReportView, outputs: Outputs) -> Step | None:
     return Step(f"{falling}, so more epochs may help:", longer)
 
 
-def _twice_as_long(params: ReportView) -> str:
+def _twice_as_long(params: ReportView, train_rows: int) -> str:
     """The setting that decides how many steps are taken, doubled."""
     training = params.train
     if training.max_steps is not None:
         return f"train.max_steps={2 * training.max_steps}"
     at_least = training.trained.min_steps
-    if training.protocol == "trained" and training.schedule(params.samples).steps == at_least:
+    if training.protocol == "trained" and training.schedule(train_rows).steps == at_least:
         return f"train.trained.min_steps={2 * at_least}"
     return f"train.epochs={2 * training.epochs}"
 
@@ -97,7 +98,7 @@ def _enough_epochs(params: ReportView, outputs: Outputs) -> Step:
     lowest, training = outputs.history["val_loss"].min(), outputs.history["train_loss"].iloc[-1]
     when = f"The validation loss was lowest after epoch {kept} of {last}"
     if _beaten_by(outputs):
-        return _little_learned(params, when)
+        return _little_learned(params, when, outputs.scores["train_rows"])
     if training > FITTED * lowest:
         return Step(f"{when}: longer training is not likely to help.")
     return Step(
@@ -106,9 +107,9 @@ def _enough_epochs(params: ReportView, outputs: Outputs) -> Step:
     )
 
 
-def _little_learned(params: ReportView, when: str) -> Step:
+def _little_learned(params: ReportView, when: str, train_rows: int) -> Step:
     """What to try where it is not clear what is missing: first of all enough steps."""
-    steps, enough = params.train.schedule(params.samples).steps, params.train.trained.min_steps
+    steps, enough = params.train.schedule(train_rows).steps, params.train.trained.min_steps
     if not params.train.epochs_are_passes or steps >= enough:
         return Step(
             f"{when}, with little learned by then: whether epochs or labels are missing, the curves do not tell."
@@ -117,6 +118,28 @@ def _little_learned(params: ReportView, when: str) -> Step:
         f"{when}, with little learned by then. Its {count(steps)} steps may be too few to learn from; this takes "
         f"{count(enough)}:",
         f"{RUN} -S train.protocol=trained",
+    )
+
+
+def _own_mixture(params: ReportView, outputs: Outputs) -> Step | None:
+    """Whether another mixture of classes chose the epoch than is trained on."""
+    if not of_other_mixtures(params, outputs):
+        return None
+    did = "chose the epoch and fitted" if METHODS[params.method].by_steps else "fitted"
+    return Step(
+        f"The validation rows are balanced and the training rows are not, so another mixture of classes {did} the "
+        "probabilities; this validates with the mixture of the pool:",
+        f"{RUN} -S prepare.validation_ratio=natural",
+    )
+
+
+def of_other_mixtures(params: ReportView, outputs: Outputs) -> bool:
+    """Whether the validation rows were balanced while the training rows are as the pool, which is not."""
+    return (
+        params.subsample.class_ratio == "natural"
+        and not params.subsample.validation_share
+        and outputs.card["validation_ratio"] == "balanced"
+        and outputs.pool["pool_balanced_max"] < outputs.pool["pool_rows"]
     )
 
 
@@ -136,7 +159,7 @@ def _whole_texts(params: ReportView, outputs: Outputs) -> Step | None:
 def _more_labels(params: ReportView, outputs: Outputs) -> Step | None:
     """How to find out what more labels bring."""
     scores, num_classes = outputs.scores, len(outputs.test.label_names)
-    rows = int(scores["train_rows"])
+    rows = params.samples
     if scores["test_accuracy"] == 1:
         return Step(f"All {count(scores['test_rows'])} test rows are right: only more, or harder, ones show progress.")
     is_balanced = params.subsample.class_ratio == "balanced"
@@ -189,6 +212,7 @@ def _every_class(_: ReportView, outputs: Outputs) -> Step | None:
 RULES: tuple[Callable[[ReportView, Outputs], Step | None], ...] = (
     _more_than_guessing,
     _more_epochs,
+    _own_mixture,
     _whole_texts,
     _more_labels,
     _whole_curve,

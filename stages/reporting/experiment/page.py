@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.engine.lengths import TextLengths, way_out
 from stages.reporting.document import Block, Document, Picture, Prose, Quotes, Section, Steps, Table
-from stages.reporting.experiment.advice import next_steps
+from stages.reporting.experiment.advice import next_steps, of_other_mixtures
 from stages.reporting.experiment.classes import class_blocks, confusion_blocks
 from stages.reporting.experiment.figures import FEW_CLASSES
 from stages.reporting.experiment.outputs import Numbers, Outputs
@@ -67,7 +67,7 @@ def experiment_document(
             *_read(outputs.card),
             Section(
                 "Do the splits overlap?",
-                (Prose(_overlap_result(outputs)), _overlap(outputs), Prose(OVERLAP_NOTE, "note")),
+                (Prose(_overlap_result(outputs)), _overlap(params, outputs), Prose(OVERLAP_NOTE, "note")),
             ),
             Section("Cleaning", (_cleaning(outputs.pool),)),
             Section("Texts that were cut", _cut(outputs.lengths)),
@@ -93,11 +93,17 @@ def _opening(params: ReportView, outputs: Outputs, confusion: NDArray[np.int64])
 
 def _answer(params: ReportView, scores: Numbers) -> str:
     """The result with its interval, in one sentence."""
+    inside = f", {count(scores['val_rows'])} of them for validation" if params.subsample.validation_share else ""
     return (
-        f"After {count(scores['train_rows'])} labelled samples, {classifier(params)} names the right class for "
-        f"{percent(scores['test_accuracy'])} of {count(scores['test_rows'])} test texts "
+        f"After {count(_samples(params, scores))} labelled samples{inside}, {classifier(params)} names the right class "
+        f"for {percent(scores['test_accuracy'])} of {count(scores['test_rows'])} test texts "
         f"({level(params.evaluate.confidence_level)} interval {_interval(scores, 'test')})."
     )
+
+
+def _samples(params: ReportView, scores: Numbers) -> int:
+    """Labels drawn: what was trained on, and of the samples what validated."""
+    return int(scores["train_rows"] + (scores["val_rows"] if params.subsample.validation_share else 0))
 
 
 def _context(confusion: NDArray[np.int64], label_names: tuple[str, ...]) -> str:
@@ -132,9 +138,7 @@ def _scores_note(params: ReportView, outputs: Outputs) -> str:
     if positive is not None:
         rated = f"of the positive class, “{positive}” (positive in dataset.yaml chooses it)"
     told = f"The intervals are Wilson's. F1, precision and recall are {rated}. {chosen_by(params)}"
-    return (
-        told if params.subsample.class_ratio == "balanced" or not outputs.pool["rows_held_out"] else f"{told} {MIXED}"
-    )
+    return f"{told} {MIXED}" if of_other_mixtures(params, outputs) else told
 
 
 def _run(params: ReportView, outputs: Outputs) -> Table:
@@ -146,12 +150,20 @@ def _run(params: ReportView, outputs: Outputs) -> Table:
         ("made up by a program", "yes" if card["synthetic"] else "no"),
         ("classes", ", ".join(shortened(card["label_names"]))),
         ("partition", card["partition"]),
-        ("validation rows", card["validation"]),
+        ("validation rows", _validation(params, outputs)),
         ("test rows", card["test"]),
         ("training rows", f"{num_rows}, {params.subsample.class_ratio} over the classes"),
         ("seed", str(params.seed)),
     ]
     return Table((), (*rows, *(tuple(row) for row in training(params, outputs.scores, outputs.provenance))))
+
+
+def _validation(params: ReportView, outputs: Outputs) -> str:
+    """Where the rows that chose come from."""
+    if not params.subsample.validation_share:
+        return str(outputs.card["validation"])
+    drawn = f"{count(outputs.scores['val_rows'])} of the {count(_samples(params, outputs.scores))} samples"
+    return f"{drawn}; the validation split of the data is left aside"
 
 
 def _read(card: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -175,12 +187,14 @@ def _overlap_result(outputs: Outputs) -> str:
     return " ".join(told)
 
 
-def _overlap(outputs: Outputs) -> Table:
+def _overlap(params: ReportView, outputs: Outputs) -> Table:
     """Rows of each split that share text with what can be trained on."""
     rows = []
     for split, name in SPLITS.items():
         whole = outputs.scores[f"{split}_rows"]
         for kind, numbers, against in (("pool", outputs.pool, "the pool"), ("subset", outputs.subset, "this subset")):
+            if (split, kind) == ("val", "pool") and params.subsample.validation_share:  # they are of the pool
+                continue
             kinds = (count(numbers[f"{kind}_{split}_{how}"]) for how in ("equal", "part_of", "contains"))
             rows.append((f"{name}, with {against}", *kinds, share(numbers[f"{kind}_{split}_any"], whole)))
     return Table(("rows that overlap", "equal", "part of", "contains", "any"), tuple(rows))
@@ -227,7 +241,7 @@ def _lengths_description(lengths: Mapping[str, TextLengths]) -> str:
 
 def _curves(params: ReportView, outputs: Outputs) -> tuple[Block, ...]:
     drawn = (Picture(measure, _curve_description(outputs, measure)) for measure in ("loss", "accuracy"))
-    return (*drawn, Prose(curves_note(params), "note"))
+    return (*drawn, Prose(curves_note(params, outputs.scores["train_rows"]), "note"))
 
 
 def _curve_description(outputs: Outputs, measure: str) -> str:

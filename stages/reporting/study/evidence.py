@@ -254,7 +254,8 @@ def cost(findings: Findings) -> Section:
 def labels_paid(findings: Findings) -> Section:
     """The best that was measured for each number of labels bought, validation's included."""
     heading = "What is best for so many labels in all?"
-    measured = [(point, curve) for curve in findings.own_curves for point in curve.points]
+    curves = (curve for curve in findings.curves if curve.contrast in ("", "inside"))
+    measured = [(point, curve) for curve in curves for point in curve.points]
     if not measured:
         return Section(heading, ())
     rows: list[tuple[str, ...]] = []
@@ -262,12 +263,13 @@ def labels_paid(findings: Findings) -> Section:
     for point, curve in sorted(measured, key=lambda one: (one[0].labels_paid, -one[0].accuracy.value)):
         if best is None or point.accuracy.value > best:
             best = point.accuracy.value
-            split = f"{count(point.samples)} + {count(point.val_rows)}" if point.val_rows else count(point.samples)
+            split = " + ".join(count(rows) for rows in (point.train_rows, point.val_rows) if rows)
             rows.append((count(point.labels_paid), curve.name, split, with_interval(point.accuracy)))
     note = (
         "A label that chooses a checkpoint costs as much as one that is trained on, so a method is charged for both; "
-        "those of the test split are not counted. A row stands for all totals up to the next one. Cells that were not "
-        "trained enough take part, for this is about what one gets; the best of several reads a little too good."
+        "those of the test split are not counted. “Validation inside”: the labels that choose are taken out of the "
+        "samples, else they come on top. A row stands for all totals up to the next one. Cells that were not trained "
+        "enough take part, for this is about what one gets; the best of several reads a little too good."
     )
     head = ("labels in all", "method", "training + validation", "test accuracy")
     table: tuple[Block, ...] = (Table(head, tuple(rows)), Prose(note, "note"))

@@ -17,8 +17,9 @@ Family = Literal["methods", "sizes", "contrasts"]  # at one size; of one method;
 class Point:
     """One size of one curve: S seeds on the same test rows."""
 
-    samples: int  # training rows
-    val_rows: int  # labelled rows that chose the checkpoint; 0 where nothing was chosen
+    samples: int  # labels drawn from the training pool
+    train_rows: int  # those of them that were trained on: all, or what validation left
+    val_rows: int  # labelled rows that chose the checkpoint, or were taken out of the samples; 0: there are none
     seeds: tuple[int, ...]  # S, ascending
     accuracy: Interval  # fraction; mean over the seeds: two-way bootstrap, Wilson's for one seed
     seed_accuracies: tuple[float, ...]  # (S,) fractions
@@ -33,7 +34,7 @@ class Point:
     @property
     def labels_paid(self) -> int:
         """Labels that a person must buy for it; those of the test split apart."""
-        return self.samples + self.val_rows
+        return self.train_rows + self.val_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,7 @@ class Curve:
 
     name: str  # for a legend: `lora`, `lora, 1,750 steps`, `tfidf, random carve`
     method: str  # lora, full, head, tfidf
-    contrast: str  # empty: params.yaml's protocol; fixed_steps; random
+    contrast: str  # empty: params.yaml's protocol; fixed_steps; random; inside
     points: tuple[Point, ...]  # by size, ascending
     fit: CurveFit | None  # None: refused
     refusal: str  # why there is no fit, one sentence

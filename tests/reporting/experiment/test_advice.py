@@ -52,7 +52,7 @@ def test_where_the_least_steps_decide_they_are_named():
     few, many = {"protocol: seed": "protocol: trained"}, {"samples: 1000": "samples: 32000"}
 
     assert advice(params=few)[0].endswith("-S train.trained.min_steps=2000")
-    assert advice(params=few | many)[0].endswith("-S train.epochs=10")
+    assert advice(params=few | many, scores={"train_rows": 32000})[0].endswith("-S train.epochs=10")
 
 
 def test_a_fall_by_a_hair_at_the_end_of_the_learning_rate_is_no_reason_for_more_epochs():
@@ -111,7 +111,9 @@ def test_a_method_without_epochs_gets_no_word_about_them():
 )
 def test_the_next_size_fits_into_the_pool_and_the_classes(rows, most, named):
     (step,) = [
-        step for step in advice(scores={"train_rows": rows}, pool={"pool_balanced_max": most}) if "samples=" in step
+        step
+        for step in advice(params={"samples: 1000": f"samples: {rows}"}, pool={"pool_balanced_max": most})
+        if "samples=" in step
     ]
 
     assert step.endswith(f": dvc exp run -S {named}")
@@ -128,7 +130,7 @@ def test_in_natural_ratio_the_whole_pool_counts():
 
 
 def test_a_pool_that_is_used_up_and_cannot_be_halved_asks_for_labels():
-    told = advice(scores={"train_rows": 2}, pool={"pool_balanced_max": 2})
+    told = advice(params={"samples: 1000": "samples: 2"}, pool={"pool_balanced_max": 2})
 
     assert "All 2 rows that the pool gives are used: more accuracy most likely takes more labels." in told
 
@@ -171,3 +173,24 @@ def test_an_experiment_without_anything_special_gets_three_sentences():
     narrow = {"test_accuracy_low": 0.87, "test_accuracy_high": 0.9}
 
     assert len(advice(scores=narrow)) == 3
+
+
+@pytest.mark.parametrize(("method", "did"), [("lora", "chose the epoch and fitted"), ("tfidf", "fitted")])
+def test_validation_rows_of_another_mixture_of_classes_are_named_with_the_param_that_gives_them_the_pools(method, did):
+    told = advice(params={"class_ratio: balanced": "class_ratio: natural", "method: lora": f"method: {method}"})
+
+    (step,) = (line for line in told if "mixture" in line)
+    assert f"so another mixture of classes {did} the probabilities" in step
+    assert step.endswith("dvc exp run -S prepare.validation_ratio=natural")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"params": {"class_ratio: balanced": "class_ratio: balanced"}},
+        {"params": {"class_ratio: balanced, validation_share: 0": "class_ratio: natural, validation_share: 0.2"}},
+        {"params": {"class_ratio: balanced": "class_ratio: natural"}, "pool": {"pool_balanced_max": 60210}},
+    ],
+)
+def test_where_the_mixtures_are_one_none_is_named(changes):
+    assert not [line for line in advice(**changes) if "mixture" in line]

@@ -2,9 +2,9 @@ import pytest
 
 from stages.engine.lengths import READ_WHOLE
 from stages.foundation import paths
-from stages.foundation.files import write_text
+from stages.foundation.files import read_json, write_json, write_text
 from stages.foundation.params import read_params
-from stages.reporting.document import Document, Picture, Prose
+from stages.reporting.document import Document, Picture, Prose, Table
 from stages.reporting.experiment.outputs import read_outputs
 from stages.reporting.experiment.page import experiment_document
 from stages.reporting.params import ReportView
@@ -64,15 +64,54 @@ def test_every_figure_is_described_for_those_who_do_not_see_it():
     }
 
 
-@pytest.mark.parametrize(("class_ratio", "told"), [("balanced", False), ("natural", True)])
-def test_scores_of_validation_and_test_rows_of_other_mixtures_are_not_to_be_compared(class_ratio, told):
-    write_experiment()
-    write_text(paths.PARAMS, PARAMS.replace("balanced", class_ratio))
+def with_params(old: str, new: str) -> Document:
+    """The page of an experiment with other params."""
+    write_text(paths.PARAMS, PARAMS.replace(old, new))
     outputs = read_outputs()
     counts = confusion_counts(outputs.predicted, outputs.test.labels, num_classes=outputs.test.num_classes)
-    page = experiment_document(read_params("report", ReportView), outputs, confusion=counts, mistakes=[])
+    return experiment_document(read_params("report", ReportView), outputs, confusion=counts, mistakes=[])
+
+
+@pytest.mark.parametrize(
+    ("class_ratio", "share", "validating", "told"),
+    [
+        ("balanced", 0, "balanced", False),
+        ("natural", 0, "balanced", True),
+        ("natural", 0, "natural", False),
+        ("natural", 0, "given", False),
+        ("natural", 0.2, "balanced", False),
+    ],
+)
+def test_scores_of_validation_and_test_rows_of_other_mixtures_are_not_to_be_compared(
+    class_ratio, share, validating, told
+):
+    write_experiment()
+    write_json(paths.DATA_CARD, read_json(paths.DATA_CARD) | {"validation_ratio": validating})
+    page = with_params("balanced, validation_share: 0", f"{class_ratio}, validation_share: {share}")
 
     assert ("of other mixtures of classes" in str(page)) is told
+
+
+def test_validation_rows_that_were_taken_out_of_the_samples_are_told_as_such():
+    write_experiment()
+    write_json(paths.SCORES, read_json(paths.SCORES) | {"train_rows": 800, "val_rows": 200})
+    page = with_params("validation_share: 0", "validation_share: 0.2")
+    answer = page.sections[0].blocks[0]
+    run, overlap = (
+        next(block for block in blocks_of(page, heading) if isinstance(block, Table))
+        for heading in ("What was run", "Do the splits overlap?")
+    )
+
+    assert plain(answer.text).startswith(
+        "After 1,000 labelled samples, 200 of them for validation, minilm with LoRA names the right class for "
+    )
+    assert ("validation rows", "200 of the 1,000 samples; the validation split of the data is left aside") in run.rows
+    assert ("training rows", "800, balanced over the classes") in run.rows
+    assert [row[0] for row in overlap.rows] == [
+        "validation, with this subset",
+        "test, with the pool",
+        "test, with this subset",
+    ]
 
 
 def test_one_epoch_is_described_by_its_value_alone():

@@ -82,6 +82,7 @@ def point(
     spread = 0.006 * np.cos(samples + np.arange(len(seeds)))
     return Point(
         samples=samples,
+        train_rows=samples,
         val_rows=0 if method == "tfidf" else 1000,
         seeds=seeds,
         accuracy=interval(accuracy, 0.021 + 2 / samples),

@@ -116,18 +116,26 @@ def test_each_total_of_labels_has_its_best_recipe_and_validation_labels_are_paid
     found = study()
     first = found.own_curves[0]
 
-    def at(samples, val_rows, accuracy):
-        return replace(first.points[0], samples=samples, val_rows=val_rows, accuracy=interval(accuracy, 0.02))
+    def at(samples, val_rows, accuracy, train_rows=None):
+        return replace(
+            first.points[0],
+            samples=samples,
+            train_rows=train_rows or samples,
+            val_rows=val_rows,
+            accuracy=interval(accuracy, 0.02),
+        )
 
     curves = (
         replace(first, name="lora", points=(at(250, 1000, 0.6), at(8000, 1000, 0.9))),
         replace(first, name="tfidf", points=(at(250, 0, 0.55), at(1000, 0, 0.7))),
+        replace(first, name="inside", contrast="inside", points=(at(1000, 200, 0.75, train_rows=800),)),
+        replace(first, name="random", contrast="random", points=(at(250, 0, 0.99),)),
     )
     table = labels_paid(replace(found, curves=curves)).blocks[0]
 
     assert [row[:3] for row in table.rows] == [
         ("250", "tfidf", "250"),
-        ("1,000", "tfidf", "1,000"),
+        ("1,000", "inside", "800 + 200"),
         ("9,000", "lora", "8,000 + 1,000"),
     ]
 
