@@ -31,7 +31,7 @@ from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
 from stages.study.budget import seeds_of
 from stages.study.cells import NOTHING_TUNED, Cell, StudyParams, StudyView, cells_of
-from stages.study.claim import committed_claim, file_of, propose, read_claim, require_unseen, write_claim
+from stages.study.claim import committed_claim, propose, read_claim, require_unseen, write_claim
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.command_line import GRID, WHOLE_GRID, parser_of
 from stages.study.compare import compare as compare_experiments
@@ -43,7 +43,7 @@ from stages.study.repository import experiments
 from stages.study.resolve import resolved
 from stages.study.runner import make_cells, require_committed
 from stages.study.settle import Settling, settle
-from stages.study.store import read_results, require_same_record, write_results
+from stages.study.store import claim_file, read_results, require_same_record, write_results
 from stages.study.tune import at_the_edge, chosen, read_trials, require_chosen, trial_cells, trial_of, write_trials
 from stages.study.verify import verify as verify_cells
 
@@ -87,7 +87,7 @@ def claim(asked: Namespace) -> None:
         test_rows=pool.num_test_rows,
         seeds=seeds_of(study.seeds, study.tuning.seeds, study.looks[-1]),
     )
-    if not file_of(dataset, model).is_file():
+    if not claim_file(dataset, model).is_file():
         study = replace(study, methods=fixed.methods)
         computations = resolved(ROOT, study.methods, model=model, precisions=study.precisions)
         values = _values(study, dataset=dataset, model=model)

@@ -5,8 +5,6 @@ digest with every cell. What anybody asks of a command line moves nothing of it;
 planned.
 """
 
-import hashlib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +17,8 @@ from stages.foundation.schema import build
 from stages.reporting.study.findings import Claim
 from stages.study.cells import Cell, Protocol, StudyParams
 from stages.study.contrasts import CLAIM
-from stages.study.repository import git, read_committed
-from stages.study.store import FOLDER
+from stages.study.repository import git
+from stages.study.store import claim_digest, claim_file
 
 ALPHA = 0.05  # of each size and margin, over all its looks
 HEAD = "# Fixed before its cells ran. `python -m stages.study run --until-settled` makes what it still needs.\n"
@@ -70,17 +68,6 @@ class ClaimFile:
         ]
 
 
-def file_of(dataset: str, model: str) -> Path:
-    """Where the claim about a data set and a model stands."""
-    name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{dataset}-{model}").strip("-")
-    return FOLDER / f"{name}.claim.yaml"
-
-
-def digest_of(text: str) -> str:
-    """Of a claim file, the beginning of what `sha256sum` prints; empty where there is none."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else ""
-
-
 def propose(
     study: StudyParams, *, dataset: str, model: str, data: str, test_rows: int, seeds: Sequence[int]
 ) -> ClaimFile:
@@ -122,7 +109,7 @@ def write_claim(claim: ClaimFile) -> Path:
     Raises:
         StudyError: If another claim is fixed already.
     """
-    file = file_of(claim.dataset, claim.model)
+    file = claim_file(claim.dataset, claim.model)
     if file.is_file() and read_claim_file(file) != claim:
         raise StudyError(
             f"{file} fixes another claim. Cells made under it would no longer count as planned: to ask anew, on cells "
@@ -144,13 +131,13 @@ def read_claim_file(file: Path) -> ClaimFile:
 
 def read_claim(dataset: str, model: str) -> Claim | None:
     """The claim about a data set and a model as the pages tell it; None where none was fixed."""
-    file = file_of(dataset, model)
+    file = claim_file(dataset, model)
     if not file.is_file():
         return None
     told = read_claim_file(file)
     return Claim(
         file=file.as_posix(),
-        digest=digest_of(file.read_text(encoding="utf-8")),
+        digest=claim_digest(file.read_text(encoding="utf-8")),
         data=told.data,
         protocol=told.protocol,
         tuned=told.tuned,
@@ -168,7 +155,7 @@ def committed_claim(root: Path, dataset: str, model: str) -> ClaimFile:
     Raises:
         StudyError: If there is none, or it is not committed as it is.
     """
-    file = file_of(dataset, model)
+    file = claim_file(dataset, model)
     if not (root / file).is_file():
         raise StudyError(
             f"no claim is fixed: there is no {file}. `python -m stages.study claim --sizes ...` writes it; commit it, "
@@ -177,9 +164,3 @@ def committed_claim(root: Path, dataset: str, model: str) -> ClaimFile:
     if git(root, "status", "--porcelain", "--", str(file)):
         raise StudyError(f"{file} is not in the last commit as it is; `git add {file}`, commit, then give this again")
     return read_claim_file(root / file)
-
-
-def digest_at(root: Path, commit: str, cell: Cell) -> str:
-    """The digest of the claim file that a commit holds for a cell; empty where it holds none."""
-    (text,) = read_committed(root, [f"{commit}:{file_of(cell.dataset, cell.model).as_posix()}"])
-    return digest_of(text)

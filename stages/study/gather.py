@@ -22,9 +22,8 @@ from stages.foundation.split import Split
 from stages.methods import METHODS
 from stages.scoring.calibration import fit_temperature
 from stages.study.cells import Cell
-from stages.study.claim import digest_at
-from stages.study.repository import Experiment, read_outputs
-from stages.study.store import Result, RowFacts, relative
+from stages.study.repository import Experiment, read_committed, read_outputs
+from stages.study.store import Result, RowFacts, claim_digest, claim_file, relative
 
 FILES = (paths.TEST, paths.SUBSET, paths.TEST_PREDICTIONS, paths.VALIDATION_PREDICTIONS, paths.DATA_CARD)
 
@@ -78,6 +77,12 @@ def gather(root: Path, experiment: Experiment, cell: Cell) -> tuple[RowFacts, Re
         "claim": digest_at(root, experiment.commit, cell),  # of the claim file that it was made under; empty: of none
     }
     return measured.rows, Result(cell=cell, key=identity.key, numbers=numbers, logits=measured.logits)
+
+
+def digest_at(root: Path, commit: str, cell: Cell) -> str:
+    """The digest of the claim file that a commit holds for a cell; empty where it holds none."""
+    (text,) = read_committed(root, [f"{commit}:{claim_file(cell.dataset, cell.model).as_posix()}"])
+    return claim_digest(text)
 
 
 def measure(outputs: Sequence[bytes], params: Mapping[str, Any], scores: Mapping[str, Any]) -> Measured:

@@ -4,6 +4,7 @@ The texts stay where they are; of a test row only its number, its label, its len
 that the answer page can be built again from these two files alone.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -145,6 +146,17 @@ def relative(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def files_of(dataset: str) -> tuple[Path, Path]:
     """Where the results of a data set are recorded: numbers, and predictions."""
     return FOLDER / f"{dataset}.csv", FOLDER / f"{dataset}.parquet"
+
+
+def claim_file(dataset: str, model: str) -> Path:
+    """Where the claim about a data set and a model stands (`stages/study/claim.py`)."""
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{dataset}-{model}").strip("-")
+    return FOLDER / f"{name}.claim.yaml"
+
+
+def claim_digest(text: str) -> str:
+    """Of a claim file, the beginning of what `sha256sum` prints; empty where there is none."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else ""
 
 
 def require_same_record(dataset: str, results: Results) -> None:

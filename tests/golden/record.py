@@ -309,6 +309,7 @@ def _outputs(texts: list[str], *, num_classes: int = 2, sureness: float = 1.0, n
         logits = noise * generator.normal(size=(len(texts), num_classes)) + sureness * np.eye(num_classes)[labels]
         write_split(file, split)
         write_predictions(target, split, logits.astype(np.float32))
+    write_split(paths.SUBSET, split)
     write_json(paths.DATA_CARD, {"synthetic": False})
     return [file.read_bytes() for file in FILES]
 

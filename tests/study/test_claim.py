@@ -8,15 +8,14 @@ import pytest
 from stages.foundation.errors import StudyError
 from stages.study.claim import (
     committed_claim,
-    digest_at,
-    digest_of,
-    file_of,
     propose,
     read_claim,
     read_claim_file,
     require_unseen,
     write_claim,
 )
+from stages.study.gather import digest_at
+from stages.study.store import claim_digest, claim_file
 from tests.study.made_results import a_cell, with_study
 
 
@@ -56,9 +55,9 @@ def test_a_claim_is_what_params_yaml_asks_on_as_many_seeds_as_the_last_look():
 def test_a_claim_is_read_as_it_was_written(repository):
     file = write_claim(a_claim())
 
-    assert file == file_of("mine", "minilm")
+    assert file == claim_file("mine", "minilm")
     assert read_claim_file(file) == a_claim()
-    assert read_claim("mine", "minilm").digest == digest_of(file.read_text())
+    assert read_claim("mine", "minilm").digest == claim_digest(file.read_text())
     assert read_claim("mine", "mpnet") is None
 
 
@@ -74,7 +73,7 @@ def test_a_claim_that_is_fixed_is_not_replaced_by_another_and_may_be_given_again
 
 @pytest.mark.parametrize("model", ["google-bert/bert-base-uncased@86b5e09", "/models/mine", "minilm"])
 def test_a_model_of_any_name_has_a_file_of_its_own_in_the_folder(model):
-    assert file_of("mine", model).parent.as_posix() == "metrics/study"
+    assert claim_file("mine", model).parent.as_posix() == "metrics/study"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_a_cell_is_known_by_the_claim_of_the_commit_that_it_was_made_on(reposito
     file = write_claim(a_claim())
     commit()
 
-    assert digest_at(repository, "HEAD", a_cell()) == digest_of(file.read_text())
+    assert digest_at(repository, "HEAD", a_cell()) == claim_digest(file.read_text())
     assert digest_at(repository, "HEAD~1", a_cell()) == ""
 
 
