@@ -13,7 +13,6 @@ The grid stands in params.yaml under `study`; options stand in for its values:
     python -m stages.study run --dataset sst2 --methods lora,full --jobs 2
 """
 
-import signal
 import sys
 from argparse import (
     ArgumentParser,
@@ -22,7 +21,7 @@ from argparse import (
     Namespace,
     RawDescriptionHelpFormatter,
 )
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,20 @@ from stages.foundation.log import duration, say
 from stages.foundation.params import STUDY, read_params
 from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.cells import Cell, StudyParams, StudyView, cells_of
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.compare import compare as compare_experiments
+from stages.study.handover import require_resources
 from stages.study.identity import leaves, pins_weights
+from stages.study.on_slurm import write_array
 from stages.study.plan import forecast, say_plan
 from stages.study.pool import Pool, find_pool, fit
+from stages.study.processes import end_as_by_a_terminal
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
 from stages.study.resolve import resolved
-from stages.study.runner import make_cells, require_committed
+from stages.study.runner import LocalWorkers, Workers, make_cells, require_committed, share_of_cores
 from stages.study.store import read_results, require_same_record, write_results
 from stages.study.tune import at_the_edge, chosen, read_trials, require_chosen, trial_cells, trial_of, write_trials
 from stages.study.verify import verify as verify_cells
@@ -82,17 +85,25 @@ def run(asked: Namespace) -> None:
     coverage = _collected(cells, computations)
     missing = coverage.missing
     ahead = forecast(missing, coverage.results.by_key.values())
-    left = f", about {duration(ahead.total_seconds / asked.jobs)}" if missing and not ahead.unknown else ""
-    say(f"{len(cells)} cells, {len(cells) - len(missing)} finished, {len(missing)} to make{left}")
+    told = f"{len(cells)} cells, {len(cells) - len(missing)} finished, {len(missing)} to make"
+    if not missing:
+        say(told)
+        return
     chosen = {cell: computations[cell.method][0] for cell in missing}
-    failed = make_cells(ROOT, chosen, jobs=asked.jobs, seconds=ahead.seconds)
+    if asked.on == "slurm":
+        say(told)
+        _say_array(asked, chosen, ahead.seconds)
+        return
+    workers = _workers(asked, chosen)
+    say(told + ("" if ahead.unknown else f", about {duration(ahead.total_seconds / workers.jobs)}"))
+    failed = make_cells(ROOT, chosen, workers, seconds=ahead.seconds)
     if failed:
         names = ", ".join(made.cell.name for made in failed)
         raise StudyError(
             f"{len(failed)} of {len(missing)} cells failed: {names}; mend what the lines above say of them, then give "
             "the same command again: it makes these alone"
         )
-    if lost := [cell.name for cell in _collected(cells, computations).missing] if missing else []:
+    if lost := [cell.name for cell in _collected(cells, computations).missing]:
         raise StudyError(
             f"{', '.join(lost)} ended well, yet no experiment of this data, params and versions has its results: "
             "`python -m stages.study plan` says what differs"
@@ -158,7 +169,8 @@ def tune(asked: Namespace) -> None:
     coverage = stock()
     missing = [cell for cell in coverage.missing if known.keys().isdisjoint(coverage.cells[cell])]
     say(f"{len(cells)} trials, {len(cells) - len(missing)} finished, {len(missing)} to make")
-    failed = make_cells(ROOT, {cell: computations[cell.method][0] for cell in missing}, jobs=asked.jobs, seconds={})
+    made_with = {cell: computations[cell.method][0] for cell in missing}
+    failed = make_cells(ROOT, made_with, LocalWorkers(asked.jobs), seconds={})
     coverage = stock()
     by_key = {key: cell for cell, keys in coverage.cells.items() for key in keys}
     made = {key: trial_of(by_key[key], experiment) for key, experiment in coverage.finished.items()}
@@ -184,6 +196,32 @@ def verify(asked: Namespace) -> None:
 def compare(asked: Namespace) -> None:
     """Say which of two experiments is better on the same test rows, and how sure that is."""
     compare_experiments(ROOT, asked.first, asked.second)
+
+
+def _workers(asked: Namespace, cells: Mapping[Cell, Computation]) -> Workers:
+    """Where cells are to be made."""
+    if asked.on == "ray":
+        from stages.study.on_ray import RayWorkers  # not everybody has Ray
+
+        require_resources(cells, gpus=asked.gpus)
+        return RayWorkers(address=asked.address, cpus=_cpus(asked), gpus=asked.gpus, remote=asked.remote)
+    if asked.cpus or asked.gpus or asked.remote or asked.address:
+        raise StudyError("--cpus, --gpus, --remote and --address are for other machines: `--on ray` or `--on slurm`")
+    return LocalWorkers(asked.jobs)
+
+
+def _say_array(asked: Namespace, cells: Mapping[Cell, Computation], seconds: Mapping[Cell, float]) -> None:
+    require_resources(cells, gpus=asked.gpus)
+    path = write_array(ROOT, cells, seconds, cpus=_cpus(asked), gpus=asked.gpus, remote=asked.remote)
+    back = f"`dvc exp pull --run-cache {asked.remote}` brings cells here, " if asked.remote else ""
+    say(
+        f"written: an array job. `sbatch {path}` submits it (time, partition and account are options of sbatch); "
+        f"{back}`python -m stages.study plan` says what is finished"
+    )
+
+
+def _cpus(asked: Namespace) -> int:
+    return asked.cpus or share_of_cores(asked.jobs)
 
 
 def _collected(cells: list[Cell], computations: Computations) -> Coverage:
@@ -268,6 +306,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    if not text.replace(".", "", 1).isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number such as 1 or 0.25")
+    return float(text)
+
+
 def _words(*known: str) -> Callable[[str], list[str]]:
     def split(text: str) -> list[str]:
         words = [word for word in text.split(",") if word]
@@ -304,6 +348,8 @@ def _parser() -> ArgumentParser:
             entry.add_argument("--draw", type=int, default=1, help="seed that chooses them (1)")
         else:
             entry.add_argument("--jobs", type=_positive, default=1, help="experiments at a time (1)")
+        if command is run:
+            _add_machines(entry)
     entry = _entry(commands, answer)
     entry.add_argument("--minutes", type=_positive, default=30, help="of this call (30); the next call goes on")
     entry.add_argument("--methods", type=_words(*METHODS), help=f"of {', '.join(METHODS)}; else all of them")
@@ -315,6 +361,15 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+def _add_machines(entry: ArgumentParser) -> None:
+    others = entry.add_argument_group("other machines", "stages/study/README.md says how")
+    others.add_argument("--on", choices=("here", "ray", "slurm"), default="here", help="where cells are made (here)")
+    others.add_argument("--address", default="", help="of the Ray cluster, e.g. auto; else one on this machine")
+    others.add_argument("--cpus", type=_positive, help="cores of each cell; else of this machine, shared out by --jobs")
+    others.add_argument("--gpus", type=_share, default=0.0, help="of each cell (0); for Ray also a part, e.g. 0.25")
+    others.add_argument("--remote", default="", help="Git remote between the machines; else all see this very folder")
+
+
 def _entry(commands: Any, command: Callable[[Namespace], None]) -> ArgumentParser:
     """The parser of one command, whose docstring is its help."""
     entry: ArgumentParser = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
@@ -322,19 +377,10 @@ def _entry(commands: Any, command: Callable[[Namespace], None]) -> ArgumentParse
     return entry
 
 
-def _end_as_by_a_terminal() -> None:
-    """A batch system's signal and a terminal that is gone do what Ctrl-C does; what is to be ignored stays ignored."""
-    for kind in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(kind) is not signal.SIG_IGN:
-            signal.signal(kind, signal.default_int_handler)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started with `&`: experiments must hear it all the same
-        signal.signal(signal.SIGINT, lambda *_: None)
-
-
 def main() -> None:
     """One command of the study; what a person can mend becomes one line and exit code 1."""
     asked = _parser().parse_args()
-    _end_as_by_a_terminal()
+    end_as_by_a_terminal()
     try:
         asked.command(asked)
     except (StudyError, OSError) as error:
