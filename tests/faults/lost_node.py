@@ -35,16 +35,7 @@ SETTINGS = {
 EXPERIMENTS = "refs/exps/??/*/*"
 AT_WORK = "dvc exp run"  # in the command of an experiment's process
 LIMIT_SECONDS = 1200
-SECONDS = (
-    "seconds",
-    "samples_per_second",
-    "peak",
-    "output_bytes",
-    "tokens_per_second",
-    "resumed",
-    "processor",
-    "cores",
-)
+NO_RESULTS = ("seconds", "per_second", "peak", "output_bytes", "resumed", "commit")  # in names of columns
 
 
 @dataclass(frozen=True, kw_only=True)
