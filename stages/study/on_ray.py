@@ -157,10 +157,10 @@ def _connected(address: str) -> Any:
     own = {} if address else {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - what goes wrong there is told by errors of every kind
         raise StudyError(
-            f"there is no Ray cluster at {address or 'this machine'} ({str(error).strip().splitlines()[0]}); "
-            "`ray start --head` starts one, `ray status` asks for it"
+            f"Ray does not answer at {address or 'this machine'} ({str(error).strip().splitlines()[0]}); "
+            "`ray status` asks for a cluster, `ray start --head` starts one"
         ) from None
     finally:
         signal.signal(signal.SIGTERM, handler)

@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -109,7 +110,7 @@ def experiments(folder: Path) -> list[str]:
     return sorted(ref.rsplit("/", 1)[1] for ref in refs)
 
 
-def prepare(folder: Path, options: dict[str, object]) -> None:
+def prepare(folder: Path, options: dict[str, list[Any]]) -> None:
     """A repository with the project, its params and its data, with everything committed and nothing run."""
     make_project(folder, **SETTINGS | options)
     shutil.copytree(REPOSITORY / "data/sources/reviews", folder / "data/sources/reviews")
@@ -160,15 +161,17 @@ def differences(here: Path, there: Path) -> list[str]:
     return found + [name for name in frames[0] if not frames[0][name].equals(frames[1][name])]
 
 
-def lose_a_node(root: Path, options: dict[str, object]) -> Outcome:
+def lose_a_node(root: Path, options: dict[str, list[Any]]) -> Outcome:
     """Both studies, and how they compare."""
     here, there = root / "here", root / "there"
     for folder in (here, there):
         prepare(folder, options)
-    call(here, "python", "-m", "stages.study", "run")
+    number = 1
+    for several in ("study.sizes", "study.seeds", "study.methods"):
+        number *= len(options[several])
+    logs, at_work = run_with_a_killed_node(there, number)
+    call(here, "python", "-m", "stages.study", "run", "--jobs", "2")  # each with one thread, as there
     names = experiments(here)
-    say(f"{len(names)} cells made here")
-    logs, at_work = run_with_a_killed_node(there, len(names))
     for folder in (here, there):
         call(folder, "python", "-m", "stages.study", "report")
     made = experiments(there)
@@ -195,7 +198,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2")
     parser.add_argument("--methods", default="tfidf,head,lora")
     asked = parser.parse_args()
-    options: dict[str, object] = {
+    options: dict[str, list[Any]] = {
         "study.sizes": [int(size) for size in asked.sizes.split(",")],
         "study.seeds": [int(seed) for seed in asked.seeds.split(",")],
         "study.methods": asked.methods.split(","),
