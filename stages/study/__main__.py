@@ -14,7 +14,6 @@ The grid stands in params.yaml under `study`; options stand in for its values:
     python -m stages.study run --dataset sst2 --methods lora,full --jobs 2
 """
 
-import signal
 import sys
 import time
 from argparse import Namespace
@@ -29,19 +28,23 @@ from stages.foundation.log import duration, say
 from stages.foundation.params import STUDY, read_params
 from stages.foundation.schema import as_yaml
 from stages.methods import METHODS
+from stages.methods.method import Computation
 from stages.study.budget import seeds_of
 from stages.study.cells import NOTHING_TUNED, Cell, StudyParams, StudyView, cells_of
 from stages.study.claim import committed_claim, propose, read_claim, require_unseen, write_claim
 from stages.study.collect import Computations, Coverage, collect, take_stock
 from stages.study.command_line import GRID, WHOLE_GRID, parser_of
 from stages.study.compare import compare as compare_experiments
+from stages.study.handover import require_resources
 from stages.study.identity import Workspace, leaves, pins_weights
+from stages.study.on_slurm import write_array
 from stages.study.plan import forecast, say_plan
 from stages.study.pool import Pool, find_pool, fit
+from stages.study.processes import end_as_by_a_terminal
 from stages.study.recorded import Place, computations_seen, of_one_place, recorded_study
 from stages.study.repository import experiments
 from stages.study.resolve import resolved
-from stages.study.runner import make_cells, require_committed
+from stages.study.runner import LocalWorkers, Workers, make_cells, require_committed, share_of_cores
 from stages.study.settle import Settling, settle
 from stages.study.store import claim_file, read_results, require_same_record, write_results
 from stages.study.tune import at_the_edge, chosen, read_trials, require_chosen, trial_cells, trial_of, write_trials
@@ -111,17 +114,25 @@ def run(asked: Namespace) -> None:
     coverage = _collected(cells, computations)
     missing = coverage.missing
     ahead = forecast(missing, coverage.results.by_key.values())
-    left = f", about {duration(ahead.total_seconds / asked.jobs)}" if missing and not ahead.unknown else ""
-    say(f"{len(cells)} cells, {len(cells) - len(missing)} finished, {len(missing)} to make{left}")
+    told = f"{len(cells)} cells, {len(cells) - len(missing)} finished, {len(missing)} to make"
+    if not missing:
+        say(told)
+        return
     chosen = {cell: computations[cell.method][0] for cell in missing}
-    failed = make_cells(ROOT, chosen, jobs=asked.jobs, seconds=ahead.seconds)
+    if asked.on == "slurm":
+        say(told)
+        _say_array(asked, chosen, ahead.seconds)
+        return
+    workers = _workers(asked, chosen)
+    say(told + ("" if ahead.unknown else f", about {duration(ahead.total_seconds / workers.jobs)}"))
+    failed = make_cells(ROOT, chosen, workers, seconds=ahead.seconds)
     if failed:
         names = ", ".join(made.cell.name for made in failed)
         raise StudyError(
             f"{len(failed)} of {len(missing)} cells failed: {names}; mend what the lines above say of them, then give "
             "the same command again: it makes these alone"
         )
-    if lost := [cell.name for cell in _collected(cells, computations).missing] if missing else []:
+    if lost := [cell.name for cell in _collected(cells, computations).missing]:
         raise StudyError(
             f"{', '.join(lost)} ended well, yet no experiment of this data, params and versions has its results: "
             "`python -m stages.study plan` says what differs"
@@ -187,7 +198,8 @@ def tune(asked: Namespace) -> None:
     coverage = stock()
     missing = [cell for cell in coverage.missing if known.keys().isdisjoint(coverage.cells[cell])]
     say(f"{len(cells)} trials, {len(cells) - len(missing)} finished, {len(missing)} to make")
-    failed = make_cells(ROOT, {cell: computations[cell.method][0] for cell in missing}, jobs=asked.jobs, seconds={})
+    made_with = {cell: computations[cell.method][0] for cell in missing}
+    failed = make_cells(ROOT, made_with, LocalWorkers(asked.jobs), seconds={})
     coverage = stock()
     by_key = {key: cell for cell, keys in coverage.cells.items() for key in keys}
     made = {key: trial_of(by_key[key], experiment) for key, experiment in coverage.finished.items()}
@@ -219,6 +231,8 @@ def _settle(asked: Namespace) -> None:
     """Make what the claim needs; of the command line only who, how long and how many at a time."""
     if given := [f"--{name}" for name in (*GRID, "protocol", "tuned") if getattr(asked, name) is not None]:
         raise StudyError(f"--until-settled makes what the claim file says; leave out {', '.join(given)}")
+    if asked.on == "slurm":
+        raise StudyError("--until-settled looks between cells, and an array job does not wait: here, or `--on ray`")
     until = None if asked.minutes is None else time.monotonic() + 60 * asked.minutes
     study, dataset, model = _asked(asked)
     require_committed(ROOT)
@@ -238,11 +252,37 @@ def _settle(asked: Namespace) -> None:
             claim=told,
             values=_values(study, dataset=dataset, model=model),
             computations=computations,
-            jobs=asked.jobs,
+            workers=_workers(asked, {}),
             until=until,
             stock=lambda cells: _collected(list(cells), computations),
         )
     )
+
+
+def _workers(asked: Namespace, cells: Mapping[Cell, Computation]) -> Workers:
+    """Where cells are to be made."""
+    if asked.on == "ray":
+        from stages.study.on_ray import RayWorkers  # not everybody has Ray
+
+        require_resources(cells, gpus=asked.gpus)
+        return RayWorkers(address=asked.address, cpus=_cpus(asked), gpus=asked.gpus, remote=asked.remote)
+    if asked.cpus or asked.gpus or asked.remote or asked.address:
+        raise StudyError("--cpus, --gpus, --remote and --address are for other machines: `--on ray` or `--on slurm`")
+    return LocalWorkers(asked.jobs)
+
+
+def _say_array(asked: Namespace, cells: Mapping[Cell, Computation], seconds: Mapping[Cell, float]) -> None:
+    require_resources(cells, gpus=asked.gpus)
+    path = write_array(ROOT, cells, seconds, cpus=_cpus(asked), gpus=asked.gpus, remote=asked.remote)
+    back = f"`dvc exp pull --run-cache {asked.remote}` brings cells here, " if asked.remote else ""
+    say(
+        f"written: an array job. `sbatch {path}` submits it (time, partition and account are options of sbatch); "
+        f"{back}`python -m stages.study plan` says what is finished"
+    )
+
+
+def _cpus(asked: Namespace) -> int:
+    return asked.cpus or share_of_cores(asked.jobs)
 
 
 def _collected(cells: list[Cell], computations: Computations) -> Coverage:
@@ -312,20 +352,11 @@ def _place(asked: Namespace) -> Place:
     return Place(engine=asked.engine or train["engine"], device=asked.device or train["device"])
 
 
-def _end_as_by_a_terminal() -> None:
-    """A batch system's signal and a terminal that is gone do what Ctrl-C does; what is to be ignored stays ignored."""
-    for kind in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(kind) is not signal.SIG_IGN:
-            signal.signal(kind, signal.default_int_handler)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started with `&`: experiments must hear it all the same
-        signal.signal(signal.SIGINT, lambda *_: None)
-
-
 def main() -> None:
     """One command of the study; what a person can mend becomes one line and exit code 1."""
     commands = (plan, tune, claim, run, report, answer, verify, compare)
     asked = parser_of(commands, description=str(__doc__)).parse_args()
-    _end_as_by_a_terminal()
+    end_as_by_a_terminal()
     try:
         asked.command(asked)
     except Exception as error:

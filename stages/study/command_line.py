@@ -46,6 +46,16 @@ def _run(entry: ArgumentParser) -> None:
     until = "no grid, but what the claim file still needs, look by look (see `claim`)"
     entry.add_argument("--until-settled", action="store_true", help=until)
     entry.add_argument("--minutes", type=_positive, help="with --until-settled: no look begins that takes longer")
+    _machines(entry)
+
+
+def _machines(entry: ArgumentParser) -> None:
+    group = entry.add_argument_group("other machines", "stages/study/README.md says how")
+    group.add_argument("--on", choices=("here", "ray", "slurm"), default="here", help="where cells are made (here)")
+    group.add_argument("--address", default="", help="of the Ray cluster, e.g. auto; else one on this machine")
+    group.add_argument("--cpus", type=_positive, help="cores of each cell; else of this machine, shared out by --jobs")
+    group.add_argument("--gpus", type=_share, default=0.0, help="of each cell (0); for Ray also a part, e.g. 0.25")
+    group.add_argument("--remote", default="", help="Git remote between the machines; else all see this very folder")
 
 
 def _report(entry: ArgumentParser) -> None:
@@ -108,6 +118,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
+
+
+def _share(text: str) -> float:
+    if not text.replace(".", "", 1).isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number such as 1 or 0.25")
+    return float(text)
 
 
 def _words(*known: str) -> Callable[[str], list[str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dvc.api import DVCFileSystem
+from dvc.repo import Repo
 from dvc_data.index import DataIndexDirError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -129,6 +130,11 @@ def read_outputs(root: Path, commit: str, files: Iterable[Path]) -> list[bytes] 
     except (FileNotFoundError, DataIndexDirError):
         return None
     return outputs
+
+
+def cache_folder(root: Path) -> Path:
+    """Where DVC keeps what experiments made."""
+    return Path(Repo(str(root)).cache.local.path).parents[1]  # it names the folder of MD5s, files/md5
 
 
 def git(root: Path, *words: str) -> str:

@@ -1,27 +1,26 @@
-"""Make the missing cells, each as a named DVC experiment on a copy of the workspace."""
+"""Make the missing cells, each as a named DVC experiment on a copy of the workspace, here or wherever workers are."""
 
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Container, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Timer
+from typing import Protocol
 
 from stages.foundation import paths
 from stages.foundation.errors import StudyError
-from stages.foundation.locks import end_with_parent
 from stages.foundation.log import duration, say
 from stages.foundation.workspace import is_shallow
 from stages.methods import METHODS
 from stages.methods.method import Computation
 from stages.study.cells import Cell
+from stages.study.processes import Processes
 from stages.study.repository import git
 
 LOGS = Path(".dvc/tmp/study")
@@ -32,9 +31,6 @@ LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
 NOT_THERE = "failed to load directory"  # of what the clone's own dvc.lock names, where nobody has run or pulled that
 PLAIN, NO_TEXT = re.compile(r"[A-Za-z./][\w./@-]*"), ("true", "false", "null", "nan", "inf")
 ANEW = ("--force", "--set-param", "train.checkpoint_seconds=0")  # past DVC's cache and past a kept result
-PATIENCE = 8.0  # seconds for all to end after each signal; batch systems give some 30 in all before they kill
-# A terminal's first, so that DVC cleans up behind itself; then less kindly.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,15 +71,57 @@ def require_committed(root: Path) -> None:
         )
 
 
+class Workers(Protocol):
+    """Where cells are made. What a cell is, its command and what becomes of it are the same everywhere."""
+
+    jobs: int  # experiments at a time
+
+    def make(
+        self, root: Path, cells: Mapping[Cell, Computation], seconds: Mapping[Cell, float]
+    ) -> Generator[Made, None, None]:
+        """Make the cells and give each as it ends; closed early, it stops those that run.
+
+        Args:
+            root: The repository.
+            cells: What is missing, and what each is to be computed with.
+            seconds: How long each is expected to take, where that is known.
+        """
+
+
+class LocalWorkers:
+    """This machine: so many experiments at a time, each with its share of the processor's cores."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+
+    def make(
+        self,
+        root: Path,
+        cells: Mapping[Cell, Computation],
+        seconds: Mapping[Cell, float],  # noqa: ARG002  # all that wait do so in one queue
+    ) -> Generator[Made, None, None]:
+        """As `Workers` says."""
+        (root / LOGS).mkdir(parents=True, exist_ok=True)
+        processes, environment = Processes(), _environment(self.jobs)
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            waiting = [pool.submit(_make, root, cell, chosen, processes, environment) for cell, chosen in cells.items()]
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:  # whatever ended the wait: nothing runs on without its study
+            processes.stop()
+            pool.shutdown(cancel_futures=True)
+
+
 def make_cells(
-    root: Path, cells: Mapping[Cell, Computation], *, jobs: int, seconds: Mapping[Cell, float]
+    root: Path, cells: Mapping[Cell, Computation], workers: Workers, *, seconds: Mapping[Cell, float]
 ) -> list[Made]:
-    """Make the cells, `jobs` at a time; one that fails is named and stops no other.
+    """Make the cells and tell of each in a line; one that fails is named and stops no other.
 
     Args:
         root: The repository.
         cells: What is missing, and what each is to be computed with: chosen once, so that one study has one format.
-        jobs: Experiments at a time; each computes with its share of the processor's cores.
+        workers: Where they are made.
         seconds: How long each is expected to take, where that is known.
 
     Returns:
@@ -92,25 +130,13 @@ def make_cells(
     Raises:
         KeyboardInterrupt: If it was interrupted; then the running experiments are stopped, and lost.
     """
-    (root / LOGS).mkdir(parents=True, exist_ok=True)
-    processes, environment = Processes(), _environment(jobs)
     failed: list[Made] = []
-    progress = _Progress(list(cells), seconds, jobs)
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        waiting: set[Future[Made]] = {
-            pool.submit(_make, root, cell, chosen, processes, environment) for cell, chosen in cells.items()
-        }
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                made = future.result()
-                progress.tell(made)
-                if made.complaint:
-                    failed.append(made)
-    finally:  # whatever ended the wait: nothing runs on without its study
-        processes.stop()
-        pool.shutdown(cancel_futures=True)
+    progress = _Progress(list(cells), seconds, workers.jobs)
+    with closing(workers.make(root, cells, seconds)) as every:
+        for made in every:
+            progress.tell(made)
+            if made.complaint:
+                failed.append(made)
     return failed
 
 
@@ -201,22 +227,36 @@ def names_taken(root: Path) -> set[str]:
     return {ref.removeprefix(refs) for ref in git(root, "for-each-ref", "--format=%(refname)", refs).split()}
 
 
-def _make(root: Path, cell: Cell, chosen: Computation, processes: "Processes", environment: Mapping[str, str]) -> Made:
+def _make(root: Path, cell: Cell, chosen: Computation, processes: Processes, environment: Mapping[str, str]) -> Made:
     log, started = root / LOGS / f"{cell.name}.log", time.monotonic()
     try:
         words = command(cell, chosen, copied=untracked_source(root, cell.dataset), taken=names_taken(root))
-        status = processes.run(words, root=root, environment=environment, log=log)
-        text = log.read_text(encoding="utf-8", errors="replace")
-        if status and NOT_THERE in text and "--force" not in words:
-            # DVC looks into that folder at the end if the run cache had all that followed, as after a kill. When its
-            # stages run it reads dvc.lock anew, and a training that had ended takes the result that it kept.
-            status = processes.run([*words, "--force"], root=root, environment=environment, log=log)
-            text = log.read_text(encoding="utf-8", errors="replace")
-        complaint = _complaint(text, log.relative_to(root)) if status != 0 or LOST in text else ""
+        complaint, outcome = run_experiment(words, processes, root=root, environment=environment, log=log)
     except (StudyError, OSError) as error:  # of one cell: the others go on
-        text, complaint = "", " ".join(str(error).split())
-    outcome = next((line for line in text.splitlines() if line.startswith("test accuracy")), "")
+        complaint, outcome = " ".join(str(error).split()), ""
     return Made(cell=cell, seconds=time.monotonic() - started, complaint=complaint, outcome=outcome)
+
+
+def run_experiment(
+    words: Sequence[str], processes: Processes, *, root: Path, environment: Mapping[str, str], log: Path
+) -> tuple[str, str]:
+    """Run the command of an experiment to its end.
+
+    Returns:
+        What went wrong, empty if nothing; and what evaluate said of it.
+
+    Raises:
+        OSError: If it can't be started or the log can't be written.
+    """
+    status = processes.run(words, root=root, environment=environment, log=log)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if status and NOT_THERE in text and "--force" not in words:
+        # DVC looks into that folder at the end if the run cache had all that followed, as after a kill. When its
+        # stages run it reads dvc.lock anew, and a training that had ended takes the result that it kept.
+        status = processes.run([*words, "--force"], root=root, environment=environment, log=log)
+        text = log.read_text(encoding="utf-8", errors="replace")
+    complaint = _complaint(text, LOGS / log.name) if status != 0 or LOST in text else ""
+    return complaint, next((line for line in text.splitlines() if line.startswith("test accuracy")), "")
 
 
 def _complaint(text: str, log: Path) -> str:
@@ -231,73 +271,20 @@ def _complaint(text: str, log: Path) -> str:
 
 
 def _environment(jobs: int) -> dict[str, str]:
-    """This Python's own `dvc` and `python` first, and as many threads as each job has cores."""
+    """As many threads as each job has cores, unless something else is set."""
+    threads = {} if jobs == 1 else {"OMP_NUM_THREADS": str(share_of_cores(jobs))}
+    return threads | own_programs_first()
+
+
+def share_of_cores(jobs: int) -> int:
+    """Cores of this machine for each of so many experiments at a time."""
+    return max(1, (os.cpu_count() or 1) // jobs)
+
+
+def own_programs_first() -> dict[str, str]:
+    """The environment in which this Python's own `dvc` and `python` are found first."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    threads = {} if jobs == 1 else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
-    return threads | dict(os.environ) | {"PATH": path}
-
-
-class Processes:
-    """Programs that run, each leading a process group of its own: what reaches it reaches the stage that it waits for.
-
-    So a study that a batch system ends, or whose terminal is gone, or that is killed, leaves no training behind. The
-    price: only what is passed on here reaches the experiments, and a terminal's pause (Ctrl-Z) does not.
-    """
-
-    def __init__(self) -> None:
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
-        self._lock = Lock()
-
-    def run(self, words: Sequence[str], *, root: Path, environment: Mapping[str, str], log: Path) -> int | None:
-        """Run a program to its end and return its exit status; None if the study stopped before it began.
-
-        Raises:
-            OSError: If it can't be started or the log can't be written.
-        """
-        with self._lock:
-            if self._stopped:
-                return None
-            with log.open("wb") as stream:
-                program = subprocess.Popen(
-                    words,
-                    cwd=root,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=stream,
-                    start_new_session=True,
-                    preexec_fn=end_with_parent,
-                )
-            self._running.add(program)
-        try:
-            return program.wait()
-        finally:
-            with self._lock:
-                self._running.discard(program)
-
-    def stop(self) -> None:
-        """End all that run, start no other. Being interrupted meanwhile, or again, ends them less kindly."""
-        with self._lock:
-            self._stopped = True
-            running = list(self._running)
-        for kind in SIGNALS:
-            with suppress(KeyboardInterrupt):
-                _signal(running, kind)
-                _wait(running, PATIENCE)
-
-
-def _signal(programs: Iterable[subprocess.Popen[bytes]], kind: signal.Signals) -> None:
-    for program in programs:
-        with suppress(ProcessLookupError):  # all of its group have ended
-            os.killpg(program.pid, kind)
-
-
-def _wait(programs: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for program in programs:
-        with suppress(subprocess.TimeoutExpired):
-            program.wait(max(0.0, deadline - time.monotonic()))
+    return dict(os.environ) | {"PATH": path}
 
 
 class _Progress:

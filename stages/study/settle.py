@@ -16,7 +16,7 @@ from stages.study.collect import Computations, Coverage
 from stages.study.contrasts import comparisons
 from stages.study.groups import curves_of
 from stages.study.plan import Forecast, forecast
-from stages.study.runner import Made, make_cells
+from stages.study.runner import Made, Workers, make_cells
 
 SLACK = 1.2  # times the forecast must fit into the time that is left
 
@@ -30,7 +30,7 @@ class Settling:
     claim: Claim  # the same, as comparisons are held against it
     values: Mapping[tuple[str, int], float]  # what tuning chose, by method and size
     computations: Computations
-    jobs: int
+    workers: Workers
     until: float | None  # time.monotonic() by which all must be over; None: it may take what it takes
     stock: Callable[[Sequence[Cell]], Coverage]  # where cells stand
 
@@ -73,7 +73,7 @@ def settle(asked: Settling) -> None:
     sizes = _look(asked)
     made = 0
     while (step := _next(asked, sizes)) is not None:
-        left = "" if step.ahead.unknown else f", about {duration(step.ahead.total_seconds / asked.jobs)}"
+        left = "" if step.ahead.unknown else f", about {duration(step.ahead.total_seconds / asked.workers.jobs)}"
         say(f"{count(step.samples)} labels: {counted(len(step.missing), 'cell')} to the next look{left}")
         failed = _make(asked, step)
         made += len(step.missing) - len(failed)
@@ -91,7 +91,7 @@ def settle(asked: Settling) -> None:
 
 def _make(asked: Settling, step: Size) -> list[Made]:
     chosen = {cell: asked.computations[cell.method][0] for cell in step.missing}
-    return make_cells(asked.root, chosen, jobs=asked.jobs, seconds=step.ahead.seconds)
+    return make_cells(asked.root, chosen, asked.workers, seconds=step.ahead.seconds)
 
 
 def _look(asked: Settling) -> list[Size]:
@@ -131,7 +131,7 @@ def _next(asked: Settling, sizes: Sequence[Size]) -> Size | None:
 def _fits(asked: Settling, size: Size) -> bool:
     if asked.until is None:
         return True
-    return SLACK * size.ahead.total_seconds / asked.jobs <= asked.until - time.monotonic()
+    return SLACK * size.ahead.total_seconds / asked.workers.jobs <= asked.until - time.monotonic()
 
 
 def _told(size: Size, claim: Claim) -> str:
@@ -169,7 +169,9 @@ def _say_end(asked: Settling, sizes: Sequence[Size], made: int) -> None:
                 f"{count(size.samples)} labels: cells are there, but of commits without this claim: they cannot tell it"
             )
         if not size.is_over and size.missing:
-            minutes = f", some {duration(size.ahead.total_seconds / asked.jobs)}" if not size.ahead.unknown else ""
+            minutes = (
+                f", some {duration(size.ahead.total_seconds / asked.workers.jobs)}" if not size.ahead.unknown else ""
+            )
             say(f"  not settled within the time; {counted(len(size.missing), 'cell')} to its next look{minutes}")
     whole = len(claim.sizes) * len(asked.fixed.methods) * claim.looks[-1]
     used = sum(len(asked.fixed.methods) * max((one.num_seeds for one in size.looked), default=0) for size in sizes)

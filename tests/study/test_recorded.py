@@ -298,7 +298,7 @@ def test_a_recorded_cell_of_another_version_says_what_differs_from_the_nearest_t
 def test_what_no_model_decides_is_finished_already_for_another_model(grid, command, capsys, monkeypatch):
     record_today, study = grid
     record_today(*seeds(2, "tfidf", **TFIDF))
-    monkeypatch.setattr(commands, "make_cells", lambda _, cells, **__: pytest.fail(str(cells)) if cells else [])
+    monkeypatch.setattr(commands, "make_cells", lambda _, cells, *__, **___: pytest.fail(str(cells)) if cells else [])
 
     study(command, "--methods", "tfidf", "--model", "bert-base-uncased")
 

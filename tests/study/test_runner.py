@@ -15,9 +15,18 @@ from stages.foundation.errors import StudyError
 from stages.foundation.files import read_yaml
 from stages.methods import METHODS
 from stages.methods.method import Computation
-from stages.study import runner
+from stages.study import processes, runner
+from stages.study.processes import Processes
 from stages.study.repository import git
-from stages.study.runner import LOGS, Processes, command, make_cell, make_cells, require_committed, untracked_source
+from stages.study.runner import (
+    LOGS,
+    LocalWorkers,
+    command,
+    make_cell,
+    make_cells,
+    require_committed,
+    untracked_source,
+)
 from tests.foundation.test_locks import ended
 from tests.study.made_results import a_cell
 
@@ -69,7 +78,7 @@ def test_each_cell_is_told_in_one_line_with_its_outcome_and_the_time_left(fake_d
     root = fake_dvc('print("test accuracy 80.0% on 9 rows")')
     cells = [a_cell(seed=seed) for seed in (1, 2)]
 
-    failed = make_cells(root, dict.fromkeys(cells, BF16), jobs=1, seconds={cells[0]: 100.0, cells[1]: 1e6})
+    failed = make_cells(root, dict.fromkeys(cells, BF16), LocalWorkers(1), seconds={cells[0]: 100.0, cells[1]: 1e6})
 
     lines = capsys.readouterr().out.splitlines()
     assert failed == []
@@ -107,7 +116,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_log_and_stops_no_other(fake_
         "    sys.exit(255)"
     )
 
-    failed = make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2, 3)}, jobs=1, seconds={})
+    failed = make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2, 3)}, LocalWorkers(1), seconds={})
 
     assert [made.cell.seed for made in failed] == [1]
     assert failed[0].complaint == (
@@ -120,7 +129,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_log_and_stops_no_other(fake_
 def test_a_model_that_was_lost_to_a_full_disk_is_a_failure_although_dvc_ends_well(fake_dvc):
     root = fake_dvc("print(\"ERROR: failed to transfer 'abc' - No space left on device\")")
 
-    failed = make_cells(root, {a_cell(): BF16}, jobs=1, seconds={})
+    failed = make_cells(root, {a_cell(): BF16}, LocalWorkers(1), seconds={})
 
     assert "No space left on device" in failed[0].complaint
 
@@ -151,8 +160,8 @@ def test_what_is_not_there_after_all_is_told_after_two_tries(fake_dvc):
 def test_experiments_at_a_time_share_the_cores(fake_dvc):
     root = fake_dvc("time.sleep(0.2)")
 
-    make_cells(root, {a_cell(seed=seed): BF16 for seed in range(4)}, jobs=2, seconds={})
-    make_cells(root, {a_cell(seed=9): BF16}, jobs=1, seconds={})
+    make_cells(root, {a_cell(seed=seed): BF16 for seed in range(4)}, LocalWorkers(2), seconds={})
+    make_cells(root, {a_cell(seed=9): BF16}, LocalWorkers(1), seconds={})
 
     calls = (root / "calls.txt").read_text().split()
     assert set(calls[1:8:2]) == {str(max(1, (os.cpu_count() or 1) // 2))}
@@ -259,7 +268,7 @@ def test_a_name_that_an_experiment_of_this_commit_bears_gets_a_number(fake_dvc):
     for name in (a_cell().name, f"{a_cell().name}-2"):
         git(root, "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head)
 
-    make_cells(root, {a_cell(): BF16, a_cell(seed=2): BF16}, jobs=1, seconds={})
+    make_cells(root, {a_cell(): BF16, a_cell(seed=2): BF16}, LocalWorkers(1), seconds={})
 
     assert (root / "calls.txt").read_text().split()[::2] == [f"{a_cell().name}-3", a_cell(seed=2).name]
 
@@ -267,7 +276,7 @@ def test_a_name_that_an_experiment_of_this_commit_bears_gets_a_number(fake_dvc):
 def test_a_log_that_is_no_text_stops_nothing(fake_dvc):
     root = fake_dvc('os.write(1, b"\\xff\\n"); sys.exit(1)')
 
-    failed = make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2)}, jobs=1, seconds={})
+    failed = make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2)}, LocalWorkers(1), seconds={})
 
     assert len(failed) == 2
 
@@ -285,7 +294,7 @@ def test_nothing_runs_on_when_the_study_ends_early(fake_dvc, monkeypatch):
     began = time.monotonic()
 
     with pytest.raises(BrokenPipeError):
-        make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2)}, jobs=2, seconds={})
+        make_cells(root, {a_cell(seed=seed): BF16 for seed in (1, 2)}, LocalWorkers(2), seconds={})
 
     assert time.monotonic() - began < 30
 
@@ -336,7 +345,7 @@ def test_a_stop_reaches_the_stage_behind_the_program_which_may_clean_up(start):
 
 @pytest.mark.parametrize("stage", [DEAF, STUBBORN])
 def test_what_does_not_hear_is_asked_less_kindly_and_no_stage_stays(start, monkeypatch, stage):
-    monkeypatch.setattr(runner, "PATIENCE", 0.3)
+    monkeypatch.setattr(processes, "PATIENCE", 0.3)
     running = Processes()
     thread, statuses, pid = start(running, stage)
 
@@ -361,7 +370,7 @@ def test_a_second_interrupt_shortens_the_patience(start):
     thread.join()
 
     assert statuses == [-signal.SIGTERM]
-    assert time.monotonic() - began < runner.PATIENCE
+    assert time.monotonic() - began < processes.PATIENCE
     wait_until(lambda: ended(stage))
 
 
@@ -378,7 +387,7 @@ def test_after_a_stop_nothing_begins(tmp_path):
 def test_a_study_that_is_killed_takes_its_experiments_along(tmp_path):
     """No handler of ours runs then."""
     code = (
-        "import os, sys; from pathlib import Path; from stages.study.runner import Processes\n"
+        "import os, sys; from pathlib import Path; from stages.study.processes import Processes\n"
         "words = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)']\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "Processes().run(words, root=folder, environment=os.environ, log=folder / 'log')"

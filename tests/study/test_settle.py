@@ -9,7 +9,7 @@ from stages.foundation.errors import StudyError
 from stages.reporting.study.findings import Claim
 from stages.study import settle as room
 from stages.study.claim import ClaimFile
-from stages.study.runner import Made
+from stages.study.runner import LocalWorkers, Made
 from stages.study.settle import Settling, settle
 from tests.study.made_results import made_coverage, made_result
 
@@ -53,7 +53,7 @@ class Study:
                 claim=CLAIM,
                 values={},
                 computations={"lora": [None], "full": [None]},
-                jobs=1,
+                workers=LocalWorkers(1),
                 until=None,
                 stock=self._stock,
             ),
@@ -61,7 +61,7 @@ class Study:
         )
         monkeypatch.setattr(room, "make_cells", self._make)
 
-    def _make(self, _, cells, **__):
+    def _make(self, _, cells, *__, **___):
         for cell in cells:
             if cell.seed not in self.failing:
                 self.made[cell] = self.accuracies[cell.method, cell.samples]
