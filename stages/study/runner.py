@@ -28,7 +28,6 @@ LOGS = Path(".dvc/tmp/study")
 REPORTED = ("plots/study*", "metrics/study")  # what `report` writes
 STAGES = ("check", "prepare", "subsample", "train", "evaluate", "report")
 LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
-NOT_THERE = "failed to load directory"  # of what the clone's own dvc.lock names, where nobody has run or pulled that
 PLAIN, NO_TEXT = re.compile(r"[A-Za-z./][\w./@-]*"), ("true", "false", "null", "nan", "inf")
 ANEW = ("--force", "--set-param", "train.checkpoint_seconds=0")  # past DVC's cache and past a kept result
 PATIENCE = 8.0  # seconds for all to end after each signal; batch systems give some 30 in all before they kill
@@ -206,11 +205,6 @@ def _make(root: Path, cell: Cell, chosen: Computation, processes: "Processes", e
         words = command(cell, chosen, copied=untracked_source(root, cell.dataset), taken=names_taken(root))
         status = processes.run(words, root=root, environment=environment, log=log)
         text = log.read_text(encoding="utf-8", errors="replace")
-        if status and NOT_THERE in text and "--force" not in words:
-            # DVC looks into that folder at the end if the run cache had all that followed, as after a kill. When its
-            # stages run it reads dvc.lock anew, and a training that had ended takes the result that it kept.
-            status = processes.run([*words, "--force"], root=root, environment=environment, log=log)
-            text = log.read_text(encoding="utf-8", errors="replace")
         complaint = _complaint(text, log.relative_to(root)) if status != 0 or LOST in text else ""
     except (StudyError, OSError) as error:  # of one cell: the others go on
         text, complaint = "", " ".join(str(error).split())
