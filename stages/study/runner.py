@@ -28,7 +28,6 @@ REPORTED = ("plots/study*", "metrics/study")  # what `report` writes
 STAGES = ("check", "prepare", "subsample", "train", "evaluate", "report")
 KILLED = "exited with -9"  # of its stage, which can't say why itself
 LOST = "failed to transfer"  # DVC says so on a full disk, and still ends with 0
-NOT_THERE = "failed to load directory"  # of what the clone's own dvc.lock names, where nobody has run or pulled that
 PLAIN, NO_TEXT = re.compile(r"[A-Za-z./][\w./@-]*"), ("true", "false", "null", "nan", "inf")
 ANEW = ("--force", "--set-param", "train.checkpoint_seconds=0")  # past DVC's cache and past a kept result
 
@@ -250,11 +249,6 @@ def run_experiment(
     """
     status = processes.run(words, root=root, environment=environment, log=log)
     text = log.read_text(encoding="utf-8", errors="replace")
-    if status and NOT_THERE in text and "--force" not in words:
-        # DVC looks into that folder at the end if the run cache had all that followed, as after a kill. When its
-        # stages run it reads dvc.lock anew, and a training that had ended takes the result that it kept.
-        status = processes.run([*words, "--force"], root=root, environment=environment, log=log)
-        text = log.read_text(encoding="utf-8", errors="replace")
     complaint = _complaint(text, LOGS / log.name) if status != 0 or LOST in text else ""
     return complaint, next((line for line in text.splitlines() if line.startswith("test accuracy")), "")
 

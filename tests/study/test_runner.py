@@ -134,29 +134,6 @@ def test_a_model_that_was_lost_to_a_full_disk_is_a_failure_although_dvc_ends_wel
     assert "No space left on device" in failed[0].complaint
 
 
-def test_a_clone_without_the_data_of_its_own_lock_has_the_stages_run_once_more(fake_dvc):
-    """What all of them took from the run cache is run, since DVC does not find that folder."""
-    root = fake_dvc(
-        'if "--force" not in words:\n'
-        "    sys.exit(\"ERROR: failed to load directory ('data', 'prepared')\")\n"
-        'print("test accuracy 80.0% on 9 rows")'
-    )
-
-    made = make_cell(root, a_cell(), BF16, seconds=60)
-
-    assert (made.complaint, made.outcome) == ("", "test accuracy 80.0% on 9 rows")
-    assert len((root / "calls.txt").read_text().splitlines()) == 2
-
-
-def test_what_is_not_there_after_all_is_told_after_two_tries(fake_dvc):
-    root = fake_dvc("sys.exit(\"ERROR: failed to load directory ('data', 'prepared')\")")
-
-    (failed,) = make_cells(root, {a_cell(): BF16}, jobs=1, seconds={})
-
-    assert failed.complaint.startswith("ERROR: failed to load directory")
-    assert len((root / "calls.txt").read_text().splitlines()) == 2
-
-
 def test_experiments_at_a_time_share_the_cores(fake_dvc):
     root = fake_dvc("time.sleep(0.2)")
 
