@@ -147,7 +147,7 @@ def test_an_added_method_is_studied_with_what_its_file_says_that_it_computes_wit
     assert study("plan").startswith("1 cells: 0 finished, 1 missing\n")
     assert "[1/1] mine-minilm-majority-n20-s1: test accuracy " in study("run")
     assert study("run") == "1 cells, 1 finished, 0 to make\n"
-    assert study("report").startswith("majority names the right class for ")
+    assert study("report").startswith("With 20 labels, use majority: ")
 
 
 def test_the_section_of_an_added_method_is_checked_whichever_method_is_asked_for(extended):
