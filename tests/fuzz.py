@@ -58,7 +58,7 @@ ANY = TEXT | st.integers() | st.floats() | st.none() | st.booleans() | st.lists(
 NAMES = st.sampled_from(["text", "sentence", "label", "Label ", "group", "", "x", "text"])
 TABLES = (".tsv", ".csv", ".jsonl", ".json", ".parquet", ".tsv.gz", ".csv.gz", ".jsonl.gz", ".json.gz")
 ADDED: dict[str, type] = {"predicted_label": str, "predicted_probability": float}
-FEW_ROWS = PrepareParams(partition="grouped", split_seed=1, validation_rows=2)
+FEW_ROWS = PrepareParams(partition="grouped", split_seed=1, validation_rows=2, validation_ratio="balanced")
 SETTINGS = {
     "columns": st.none() | st.lists(NAMES, min_size=2, max_size=4),
     "separator": st.none() | st.sampled_from(["comma", "tab", ";", "|", " ", "a", "\\t", "\x00"]),
