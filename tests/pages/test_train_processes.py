@@ -79,11 +79,12 @@ def test_one_of_the_processes_says_and_writes_what_one_alone_would(workspace, ca
 
 def test_a_method_without_steps_is_one_process_and_says_nothing_of_others(capfd):
     write_params(TWO | {"method": "tfidf"})
+    others = set(psutil.Process().children())  # of other tests
     train.main()
 
     assert "processes" not in capfd.readouterr().out
     assert json.loads(paths.PROVENANCE.read_text())["processes_used"] == 1
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= others
 
 
 def test_no_process_is_one_too_few():
