@@ -16,7 +16,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from stages.export.usage import TOLD
-from stages.foundation.errors import StudyError, can_be_mended, one_line
+from stages.foundation.errors import TRACEBACK, StudyError, can_be_mended, one_line
 from stages.foundation.log import say
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     try:
         asked.command(asked)
     except Exception as error:
-        if os.environ.get("STUDY_TRACEBACK") or not can_be_mended(error):
+        if os.environ.get(TRACEBACK) or not can_be_mended(error):
             raise
         sys.exit(f"export: {one_line(error)}")
     except KeyboardInterrupt:

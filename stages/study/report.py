@@ -41,6 +41,8 @@ def write_pages(coverage: Coverage, study: StudyParams, *, with_sentences: bool)
         trials=read_trials(first.dataset),
     )
     document, figures = study_document(found), draw_study(found)
+    for left in PLOTS.glob("study_*.p[nd][gf]"):  # of a report that had more to draw
+        left.unlink()
     for name, figure in figures.items():
         for ending in ("png", "pdf"):
             save_figure(PLOTS / f"study_{name}.{ending}", figure)
